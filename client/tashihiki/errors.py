@@ -1,0 +1,101 @@
+"""The exceptions of client and server alike: one class per gRPC status that we use."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import grpc
+
+
+class TashihikiError(Exception):
+    """The base of every error that Tashihiki raises.
+
+    Attributes:
+        message: what is wrong, in a sentence.
+        reason: the same for programs, in UPPER_SNAKE; stable between releases.
+        field: the part of the request at fault, for example `query.expression`, or "".
+        remedy: what to do about it, in a sentence, or "".
+        details: further facts, for example `position` or `candidates`.
+        code: the gRPC status.
+    """
+
+    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        field: str = "",
+        remedy: str = "",
+        details: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.field = field
+        self.remedy = remedy
+        self.details = dict(details or {})
+
+    def __str__(self) -> str:
+        where = f" (field {self.field})" if self.field else ""
+        remedy = f" {self.remedy}" if self.remedy else ""
+        return f"{self.reason}: {self.message}{where}{remedy}"
+
+
+class InvalidArgumentError(TashihikiError):
+    """The request is wrong in itself."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+
+
+class NotFoundError(TashihikiError):
+    """A collection, item, facet or value that is not there."""
+
+    code = grpc.StatusCode.NOT_FOUND
+
+
+class AlreadyExistsError(TashihikiError):
+    """A name that is taken."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+
+
+class FailedPreconditionError(TashihikiError):
+    """The system is not in the state that the request needs."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+
+
+class ResourceExhaustedError(TashihikiError):
+    """No room: disk, memory or message size."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+class UnavailableError(TashihikiError):
+    """The server cannot be reached or is shutting down; worth retrying."""
+
+    code = grpc.StatusCode.UNAVAILABLE
+
+
+class DeadlineExceededError(TashihikiError):
+    """The answer did not come in time."""
+
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+class CancelledError(TashihikiError):
+    """The call was cancelled."""
+
+    code = grpc.StatusCode.CANCELLED
+
+
+class InternalError(TashihikiError):
+    """A fault of the server's own; its log has the rest."""
+
+    code = grpc.StatusCode.INTERNAL
+
+
+class UnknownError(TashihikiError):
+    """Any other status, for example one that a proxy made up."""

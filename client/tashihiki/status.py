@@ -1,0 +1,74 @@
+"""Errors on the wire: google.rpc.Status with an ErrorInfo that holds reason, field and remedy."""
+
+from __future__ import annotations
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from tashihiki import errors
+from tashihiki.errors import TashihikiError
+
+DOMAIN = "tashihiki"
+
+_BY_CODE: dict[grpc.StatusCode, type[TashihikiError]] = {
+    error.code: error
+    for error in (
+        errors.InvalidArgumentError,
+        errors.NotFoundError,
+        errors.AlreadyExistsError,
+        errors.FailedPreconditionError,
+        errors.ResourceExhaustedError,
+        errors.UnavailableError,
+        errors.DeadlineExceededError,
+        errors.CancelledError,
+        errors.InternalError,
+        errors.UnknownError,
+    )
+}
+_CODE_BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def to_status(error: TashihikiError) -> status_pb2.Status:
+    """Packs an error for the wire."""
+    metadata = dict(error.details)
+    if error.field:
+        metadata["field"] = error.field
+    if error.remedy:
+        metadata["remedy"] = error.remedy
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
+    detail = any_pb2.Any()
+    detail.Pack(info)
+    return status_pb2.Status(code=error.code.value[0], message=error.message, details=[detail])
+
+
+def from_status(status: status_pb2.Status) -> TashihikiError:
+    """Unpacks what `to_status` packed; a foreign status keeps its code and message."""
+    code = _CODE_BY_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)
+    kind = _BY_CODE.get(code, errors.UnknownError)
+    for detail in status.details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Is(info.DESCRIPTOR) and detail.Unpack(info) and info.domain == DOMAIN:
+            metadata = dict(info.metadata)
+            return kind(
+                status.message,
+                reason=info.reason,
+                field=metadata.pop("field", ""),
+                remedy=metadata.pop("remedy", ""),
+                details=metadata,
+            )
+    return kind(status.message, reason=code.name)
+
+
+def from_rpc_error(error: grpc.RpcError) -> TashihikiError:
+    """The typed error behind a failed call, sync or async."""
+    assert isinstance(error, grpc.Call)
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:
+        # A proxy may have rewritten the code and left our details in place.
+        status = None
+    if status is None:
+        status = status_pb2.Status(code=error.code().value[0], message=error.details() or "")
+    return from_status(status)

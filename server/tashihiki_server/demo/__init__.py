@@ -1,0 +1,1 @@
+"""Two galleries of drawn pictures to try the search on: faces and things for sale."""
