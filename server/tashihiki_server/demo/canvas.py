@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# skia ships no type information; shapes.py and this module keep it to themselves.
-import skia  # type: ignore[import-not-found]
+# skia ships no type information, so everything of it is Any: only shapes.py and this
+# module may know it.
+import skia
 
 from .colour import BLACK, WHITE, Colour
 from .shapes import Point, Shape
@@ -88,11 +89,11 @@ class Canvas:
                 self.stroke(shape, colour.darker(0.7), rim, 0.45 * depth, rim * 0.45)
             with self.moved(rim * 0.55, rim * 0.55):
                 self.stroke(shape, WHITE, rim * 0.4, 0.4 * depth, rim * 0.3)
-        self.stroke(shape, colour.darker(0.6), 1.3, 0.85)
+        self.stroke(shape, colour.darker(0.65), 1.6, 0.9)
 
     def tube(self, along: Shape, colour: Colour, width: float) -> None:
         """Draw a round bar that follows a line."""
-        self.stroke(along, colour.darker(0.6), width + 1.8)
+        self.stroke(along, colour.darker(0.65), width + 2.2)
         self.stroke(along, colour, width)
         with self.moved(width * 0.13, width * 0.13):
             self.stroke(along, colour.darker(0.45), width * 0.5, 0.4, width * 0.12)

@@ -116,7 +116,7 @@ def _varied_mouth(mouth: Mouth, strength: float, rng: Random) -> Mouth:
 _HAPPY = Expression(
     "HAPPY",
     "HA",
-    Brows(-6, -9, -4),
+    Brows(-9, -10, -4),
     Eyes(0.95, 0.95, 0.15),
     Mouth(34, 17, 0, 17, 2.2, upper_teeth=8, tongue=9),
     jaw=4,
@@ -152,7 +152,7 @@ _FEAR = Expression(
     "FE",
     Brows(-19, -11, 3, squeeze=5),
     Eyes(1.6, 1.3, 1.35, iris=0.5),
-    Mouth(28, -5, 5, 8, 7, wave=2.6, upper_teeth=30, clenched=True),
+    Mouth(30, -6, 7, 9, 7, wave=2.4, upper_teeth=34, clenched=True),
     jaw=3,
     forehead=0.8,
     tint="7f9cd8",
@@ -161,7 +161,7 @@ _FEAR = Expression(
 )
 _DREAD = replace(
     _FEAR,
-    mouth=Mouth(26, -8, 5, 12, 5, wave=3.2, lower_teeth=5),
+    mouth=Mouth(28, -9, 6, 14, 5, wave=2.6, lower_teeth=6, tongue=5),
     jaw=7,
 )
 _DISGUST = Expression(
@@ -198,7 +198,7 @@ _SOB = replace(
 _SURPRISE = Expression(
     "SURPRISE",
     "SU",
-    Brows(-19, -26, -17),
+    Brows(-25, -28, -20),
     Eyes(1.65, 1.65, 1.3, iris=0.84),
     Mouth(14, 0, 13, 21, 2, tongue=8, drop=4),
     jaw=14,

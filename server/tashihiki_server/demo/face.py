@@ -68,9 +68,7 @@ def head_shape(person: Person, look: Expression) -> Shape:
     return blob(*mirrored(right))
 
 
-def _draw_head(
-    canvas: Canvas, person: Person, look: Expression, skin: Colour, pose: Pose
-) -> None:
+def _draw_head(canvas: Canvas, person: Person, look: Expression, skin: Colour, pose: Pose) -> None:
     for side in (1, -1):
         _draw_ear(canvas, person, skin, side, pose)
     shape = head_shape(person, look)
@@ -106,9 +104,7 @@ def _draw_cheeks(canvas: Canvas, look: Expression, pose: Pose) -> None:
 
 
 def _draw_stubble(canvas: Canvas, person: Person) -> None:
-    if person.beard == "full":
-        return
-    if person.code in ("MK", "TM", "YM"):
+    if person.stubble:
         canvas.glow((0, 74), 46, person.hair.mixed(colour("405060"), 0.6), 0.2)
 
 
@@ -117,7 +113,7 @@ def _draw_light(canvas: Canvas, light: Light) -> None:
     start, end = ((60.0, 0.0), (256.0, 160.0)) if light.from_left else ((196.0, 0.0), (0.0, 160.0))
     dark = colour("100a20")
     canvas.gradient(everything, start, end, [dark, dark], [0, light.shade])
-    canvas.gradient(everything, end, start, [WHITE, WHITE], [0, light.shade * 0.35])
+    canvas.gradient(everything, end, start, [WHITE, WHITE], [0, light.shade * 0.2])
     canvas.wash(light.tone, light.tone_amount)
     canvas.wash(WHITE if light.brightness > 0 else dark, abs(light.brightness))
     canvas.stroke(box(-30, -30, 286, 286, 60), dark, 90, light.vignette, 30)

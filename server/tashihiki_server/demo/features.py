@@ -7,7 +7,7 @@ from random import Random
 from . import mouths
 from .canvas import Canvas
 from .colour import WHITE, Colour, colour
-from .expressions import Eyes, Expression
+from .expressions import Expression, Eyes
 from .people import Person
 from .pose import Pose
 from .shapes import Shape, blob, box, curve, drawn, oval, polygon
@@ -209,7 +209,9 @@ def _draw_drops(canvas: Canvas, person: Person, look: Expression, rng: Random) -
 
 def _draw_drop(canvas: Canvas, x: float, y: float, size: float) -> None:
     with canvas.moved(x, y, 0, size, size):
-        shape = drawn("M 0 -13 C 3 -5 7 -1 7 4 C 7 9 3 11 0 11 C -3 11 -7 9 -7 4 C -7 -1 -3 -5 0 -13 Z")
+        shape = drawn(
+            "M 0 -13 C 3 -5 7 -1 7 4 C 7 9 3 11 0 11 C -3 11 -7 9 -7 4 C -7 -1 -3 -5 0 -13 Z"
+        )
         canvas.gradient(shape, (-6, -8), (6, 10), [colour("d8f0ff"), colour("58aef0")])
         canvas.stroke(shape, colour("2a6fb0"), 1.3, 0.9)
         canvas.fill(oval(-2.5, 3, 1.8, 3), WHITE, 0.9)

@@ -10,7 +10,7 @@ from .expressions import Mouth
 from .people import Person
 from .shapes import Point, Shape, blob, curve, drawn, line, oval, polygon
 
-_STEPS = 20
+_STEPS = 40
 _THROAT = colour("4a0f18")
 _TONGUE = colour("e0606a")
 _TEETH = colour("fbf8f0")
@@ -40,7 +40,7 @@ def _edges(mouth: Mouth) -> tuple[list[Point], list[Point]]:
         if mouth.square <= 2:
             open_part = max(0.0, 1 - t * t) ** 0.5
         base = -mouth.curve * (t * t - 0.4) - mouth.tilt * t
-        tremble = mouth.wave * sin(t * 3.5 * pi)
+        tremble = mouth.wave * sin(t * 2.5 * pi)
         top.append((t * mouth.width, base - mouth.above * open_part + tremble))
         bottom.append((t * mouth.width, base + mouth.below * open_part + tremble))
     return top, bottom
@@ -59,9 +59,7 @@ def _draw_lips(
     canvas.fill(oval(middle_x - 2, middle_y - thick * 0.5, 7, 1.6), WHITE, 0.4, 1)
 
 
-def _draw_opening(
-    canvas: Canvas, mouth: Mouth, top: list[Point], bottom: list[Point]
-) -> None:
+def _draw_opening(canvas: Canvas, mouth: Mouth, top: list[Point], bottom: list[Point]) -> None:
     shape = polygon(top + bottom[::-1])
     canvas.fill(shape, _THROAT)
     middle = _STEPS // 2
@@ -82,6 +80,11 @@ def _draw_teeth(canvas: Canvas, mouth: Mouth, top: list[Point], bottom: list[Poi
     if mouth.lower_teeth:
         row = polygon(bottom + [(x, y - mouth.lower_teeth) for x, y in bottom[::-1]])
         canvas.fill(row, _TEETH)
+    _draw_gaps(canvas, mouth, top, bottom)
+
+
+def _draw_gaps(canvas: Canvas, mouth: Mouth, top: list[Point], bottom: list[Point]) -> None:
+    """The lines between teeth, where many of them show."""
     gap = colour("8c8078")
     if mouth.clenched:
         middle = [(a[0], (a[1] + b[1]) / 2) for a, b in zip(top, bottom, strict=True)]
@@ -136,7 +139,8 @@ def _draw_whiskers(
         for number in range(-9, 10):
             x = number / 9 * wide
             shade = tint.lighter(0.4) if number % 2 else tint.darker(0.4)
-            canvas.stroke(curve((x, top), (x * 0.9, (top + low) / 2), (x * 0.7, low)), shade, 1.4, 0.45)
+            whisker = curve((x, top), (x * 0.9, (top + low) / 2), (x * 0.7, low))
+            canvas.stroke(whisker, shade, 1.4, 0.45)
     canvas.stroke(shape, tint.darker(0.4), 1.2, 0.7)
 
 
@@ -152,4 +156,3 @@ def _draw_moustache(canvas: Canvas, person: Person, mouth: Mouth) -> None:
         )
         canvas.fill(shape, tint)
         canvas.stroke(shape, tint.darker(0.4), 1.3, 0.8)
-

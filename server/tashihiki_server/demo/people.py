@@ -18,6 +18,11 @@ class Head:
     bottom: float = 82
 
 
+_INK = colour("222222")
+_GOLD = colour("e8b830")
+_HEAD = Head()
+
+
 @dataclass(frozen=True)
 class Person:
     """The looks of one person, the same in every picture."""
@@ -28,7 +33,7 @@ class Person:
     iris: Colour
     style: str
     lips: Colour
-    head: Head = Head()
+    head: Head = _HEAD
     eye_width: float = 15
     eye_height: float = 10
     eye_tilt: float = 0
@@ -38,21 +43,22 @@ class Person:
     brow_colour: Colour | None = None
     nose: str = "button"
     glasses: str = ""
-    glasses_colour: Colour = colour("222222")
+    glasses_colour: Colour = _INK
     beard: str = ""
+    stubble: bool = False
     freckles: bool = False
     mole: tuple[float, float] | None = None
     earrings: str = ""
-    earring_colour: Colour = colour("e8b830")
+    earring_colour: Colour = _GOLD
     wrinkles: bool = False
-    clothes: tuple[Colour, Colour] = (colour("4a6fa5"), colour("8a5a44"))
+    clothes: tuple[Colour, Colour] = (_INK, _GOLD)
 
 
 _ALL = (
     Person(
         "KA", colour("f6d7c0"), colour("23202c"), colour("3a2618"), "fringe", colour("d0626e"),
         Head(55, 60, 47, 18, 80), eye_width=16, eye_height=11, eye_tilt=-1, lashes=3.2,
-        brow_width=4, earrings="", clothes=(colour("b23a58"), colour("e9e3d8")),
+        brow_width=4, clothes=(colour("b23a58"), colour("e9e3d8")),
     ),
     Person(
         "KL", colour("fbdcc8"), colour("c6501e"), colour("3f8f4c"), "curls", colour("cf6a5c"),
@@ -73,7 +79,7 @@ _ALL = (
     Person(
         "MK", colour("e0ac7e"), colour("1b1a1f"), colour("3b2415"), "spikes", colour("b06a58"),
         Head(57, 61, 56, 30, 84), eye_width=14, eye_height=8.5, eye_tilt=-2, brow_width=9,
-        nose="long", lashes=2, clothes=(colour("30343c"), colour("c0392b")),
+        nose="long", stubble=True, lashes=2, clothes=(colour("30343c"), colour("c0392b")),
     ),
     Person(
         "NA", colour("7a4a30"), colour("17110f"), colour("24140c"), "bun", colour("8e3346"),
@@ -91,7 +97,7 @@ _ALL = (
     Person(
         "TM", colour("f7d3b8"), colour("e3b84f"), colour("2f77bd"), "parting", colour("c47366"),
         Head(57, 61, 53, 25, 85), eye_width=14, eye_height=9.5, brow_width=6.5,
-        brow_colour=colour("b1842c"), nose="long", beard="moustache", lashes=2,
+        brow_colour=colour("b1842c"), nose="long", beard="moustache", stubble=True, lashes=2,
         clothes=(colour("2c5aa0"), colour("8fae8b")),
     ),
     Person(
@@ -102,7 +108,7 @@ _ALL = (
     Person(
         "YM", colour("e6b596"), colour("8b8680"), colour("4d4a3a"), "receding", colour("b06658"),
         Head(58, 60, 52, 26, 88), eye_width=13, eye_height=8.5, eye_tilt=1, brow_width=7.5,
-        brow_colour=colour("6d6862"), nose="big", glasses="square", beard="goatee",
+        brow_colour=colour("6d6862"), nose="big", glasses="square", beard="goatee", stubble=True,
         glasses_colour=colour("1f2328"), wrinkles=True, lashes=1.8,
         clothes=(colour("5a4a3c"), colour("38524a")),
     ),

@@ -41,7 +41,7 @@ def pose(rng: Random) -> Pose:
     return Pose(
         x=128 + rng.uniform(-10, 10),
         y=130 + rng.uniform(-7, 7),
-        scale=rng.uniform(0.9, 1.05),
+        scale=rng.uniform(0.95, 1.1),
         tilt=rng.uniform(-8, 8),
         yaw=rng.uniform(-1, 1),
         pitch=rng.uniform(-1, 1),
@@ -52,9 +52,9 @@ def light(rng: Random) -> Light:
     """A light from the left or right, warm or cool, bright or dim."""
     return Light(
         from_left=rng.random() < 0.5,
-        shade=rng.uniform(0.1, 0.34),
+        shade=rng.uniform(0.08, 0.3),
         tone=colour(rng.choice(["ff9a3c", "ffc070", "5a8cff", "a0b8ff", "ffffff"])),
-        tone_amount=rng.uniform(0.0, 0.13),
-        brightness=rng.uniform(-0.14, 0.1),
-        vignette=rng.uniform(0.1, 0.4),
+        tone_amount=rng.uniform(0.0, 0.07),
+        brightness=rng.uniform(-0.07, 0.06),
+        vignette=rng.uniform(0.05, 0.32),
     )

@@ -10,7 +10,7 @@ from .shapes import blob, box, oval
 
 _WALLS = tuple(
     colour(code)
-    for code in ("b9c7d6", "d9cbb6", "a8bfa5", "c9b3c8", "8fa3b8", "d7d4cc", "c99f86", "7f8f94")
+    for code in ("8fb8e6", "f0cb86", "93d09c", "d6a2d8", "78c4cc", "f0a488", "b3a2e6", "e8e2d2")
 )
 
 
@@ -43,9 +43,7 @@ def _window(canvas: Canvas, rng: Random, tint: Colour) -> None:
 
 
 def _park(canvas: Canvas, rng: Random, _: Colour) -> None:
-    canvas.gradient(
-        box(0, 0, 256, 256), (0, 0), (0, 200), [colour("8cc6f0"), colour("e2f2f6")]
-    )
+    canvas.gradient(box(0, 0, 256, 256), (0, 0), (0, 200), [colour("8cc6f0"), colour("e2f2f6")])
     for _number in range(7):
         x, y = rng.uniform(-10, 266), rng.uniform(120, 160)
         green = colour(rng.choice(["6fae5c", "4f9550", "8bbf6a"]))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-# skia ships no type information; canvas.py and this module keep it to themselves.
-import skia  # type: ignore[import-not-found]
+# skia ships no type information, so everything of it is Any: only canvas.py and this
+# module may know it.
+import skia
 
 Point = tuple[float, float]
 
@@ -99,9 +100,7 @@ def _smooth(points: Sequence[Point], *, closed: bool) -> Shape:
     """A Catmull-Rom spline from the second point to the last but one."""
     path = skia.Path()
     path.moveTo(*points[1])
-    for before, start, end, after in zip(
-        points, points[1:], points[2:], points[3:], strict=False
-    ):
+    for before, start, end, after in zip(points, points[1:], points[2:], points[3:], strict=False):
         path.cubicTo(
             start[0] + (end[0] - before[0]) / 6,
             start[1] + (end[1] - before[1]) / 6,
