@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
-
 from tashihiki.errors import InvalidArgumentError
 
+# Decoding never goes below what a thumbnail needs, so that every caller gets the same pixels.
+THUMBNAIL_SIZE = 192
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
 
 # Pillow warns about what ImageLimits refuses with a better message.
@@ -74,7 +75,8 @@ def decode(data: bytes, size: int, limits: ImageLimits, field: str = "image") ->
     if width * height > limits.max_pixels:
         raise _too_many_pixels(f"{width}×{height}", limits, field)
     try:
-        picture.draft("RGB", (size, size))
+        edge = max(size, THUMBNAIL_SIZE)
+        picture.draft("RGB", (edge, edge))
         return _on_white(ImageOps.exif_transpose(picture))
     except Image.DecompressionBombError:
         raise _too_many_pixels("far too many", limits, field) from None
@@ -94,7 +96,7 @@ def fit(picture: Image.Image, size: int) -> NDArray[np.uint8]:
     return np.asarray(picture, dtype=np.uint8)
 
 
-def thumbnail(picture: Image.Image, size: int = 192) -> bytes:
+def thumbnail(picture: Image.Image, size: int = THUMBNAIL_SIZE) -> bytes:
     """A JPEG of at most `size` pixels on its longer side."""
     small = picture.copy()
     small.thumbnail((size, size), Image.Resampling.BILINEAR)

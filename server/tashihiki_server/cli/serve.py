@@ -1,0 +1,108 @@
+"""`tashihiki serve`: answer over gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from tashihiki_server.library import Library
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    data: Annotated[
+        Path, typer.Option(help="Folder that holds everything.", envvar="TASHIHIKI_DATA")
+    ] = Path("data"),
+    address: Annotated[
+        str, typer.Option(help="Host and port.", envvar="TASHIHIKI_ADDRESS")
+    ] = "127.0.0.1:50051",
+    encoder: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Encoder bundle that `tashihiki train` wrote. The first one is used by"
+            " collections that name none; without any, the shipped one is."
+        ),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Draw the demo and make its collections first.")
+    ] = False,
+    grace: Annotated[float, typer.Option(help="Seconds for calls under way at the end.")] = 10.0,
+    max_image_bytes: Annotated[int, typer.Option(min=1, help="Of a picture.")] = 20
+    * 2**20,
+    max_image_pixels: Annotated[int, typer.Option(min=1, help="Width times height.")] = 50_000_000,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Serve the collections of a data folder until SIGTERM or Ctrl-C."""
+    from tashihiki_server.images import ImageLimits
+    from tashihiki_server.library import SHIPPED_ENCODER, Library
+    from tashihiki_server.service.server import ServerConfig
+    from tashihiki_server.service.server import serve as run
+
+    if log_level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise typer.BadParameter("use debug, info, warning or error", param_hint="--log-level")
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    bundles = encoder or [SHIPPED_ENCODER]
+    library = Library(data, bundles[0])
+    try:
+        for bundle in bundles[1:]:
+            library.install(bundle)
+        if demo:
+            _make_demo(library, data / "demo")
+        config = ServerConfig(
+            address=address, grace=grace, limits=ImageLimits(max_image_bytes, max_image_pixels)
+        )
+        asyncio.run(run(library, config, lambda port: _announce(library, address, port)))
+    finally:
+        library.close()
+
+
+def _make_demo(library: Library, folder: Path) -> None:
+    from tashihiki_server.cli.index import fill
+    from tashihiki_server.cli.progress import counting
+    from tashihiki_server.dataset.reader import read_dataset
+    from tashihiki_server.demo.gallery import draw_demo
+
+    names = {collection.settings.name for collection in library.collections()}
+    if {"faces", "items"} <= names:
+        return
+    with counting("drawing the demo") as progress:
+        draw_demo(folder, progress=progress)
+    for name in sorted({"faces", "items"} - names):
+        fill(library.create(name), read_dataset(folder / name / "labels.csv"))
+
+
+def _announce(library: Library, address: str, port: int) -> None:
+    host = address.rpartition(":")[0] or address
+    console = Console()
+    console.print(f"\nTashihiki serves on [bold]{host}:{port}[/bold]")
+    sizes = [f"{c.settings.name} ({len(c)} items)" for c in library.collections()]
+    console.print(f"Collections: {', '.join(sizes) or 'none yet; see `tashihiki index --help`'}")
+    where = "" if port == 50051 else f" --server {host}:{port}"
+    tries = _suggestions({c.settings.name for c in library.collections()})
+    if tries:
+        console.print("Try, from another shell:")
+    for line in tries:
+        console.print(f"  tashihiki {line}{where}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _suggestions(names: set[str]) -> list[str]:
+    lines = []
+    if "faces" in names:
+        lines.append('search faces "person KR + HAPPY" --sheet out.png')
+    if "items" in names:
+        lines.append('search items "this item − background + red" --item mug_blue_wood_1.jpg')
+    lines += [f"attributes {name}" for name in sorted(names)[:1]]
+    return lines
+
+
+command = typer.main.get_command(app)

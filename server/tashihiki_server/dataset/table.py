@@ -1,0 +1,149 @@
+"""Photos out of a table with a path column and facet columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tashihiki.errors import AlreadyExistsError, InvalidArgumentError
+
+from tashihiki_server.dataset.aliases import Aliases
+from tashihiki_server.dataset.failure import checked, unknown_column
+from tashihiki_server.dataset.photo import Dataset, Photo, Skipped
+from tashihiki_server.dataset.rows import Row, read_rows
+
+PATH_COLUMNS = ("path", "image", "file", "filename")
+
+
+def read_table(
+    path: Path,
+    *,
+    path_column: str | None = None,
+    id_column: str | None = None,
+    facets: Sequence[str] | None = None,
+    metadata: Sequence[str] | None = None,
+    aliases: Aliases | None = None,
+    image_root: Path | None = None,
+) -> Dataset:
+    """Reads a CSV, TSV or Parquet catalogue, one row per photo.
+
+    Args:
+        path_column: default: the first of path, image, file and filename that is there.
+        id_column: default: the path as the table has it.
+        facets: the columns that are facets; by default every column whose values repeat, that
+            is with at most half as many distinct values as filled cells.
+        metadata: the columns that are kept as metadata; by default all the others.
+        image_root: what paths are relative to; by default the table's folder.
+
+    Raises:
+        NotFoundError: CATALOGUE_NOT_FOUND.
+        InvalidArgumentError: CATALOGUE_INVALID, CATALOGUE_EMPTY or UNKNOWN_COLUMN.
+        AlreadyExistsError: DUPLICATE_ID.
+    """
+    columns, rows = read_rows(path)
+    where = _path_column(columns, path_column)
+    for field, names in (
+        ("id_column", [id_column] if id_column else []),
+        ("facet", facets or []),
+        ("metadata", metadata or []),
+    ):
+        _check_columns(names, field, columns)
+    special = {where, id_column}
+    chosen = (
+        list(facets)
+        if facets
+        else [name for name in columns if name not in special and _repeats(rows, name)]
+    )
+    kept = (
+        list(metadata)
+        if metadata is not None
+        else [name for name in columns if name not in special and name not in chosen]
+    )
+    reader = _RowReader(
+        where, id_column, chosen, kept, aliases or Aliases(), image_root or path.parent
+    )
+    return checked(_read(reader, rows), path)
+
+
+class _RowReader:
+    """Turns rows into photos."""
+
+    def __init__(
+        self,
+        path_column: str,
+        id_column: str | None,
+        facets: list[str],
+        metadata: list[str],
+        aliases: Aliases,
+        root: Path,
+    ) -> None:
+        self.path_column = path_column
+        self.id_column = id_column or path_column
+        self.facets = facets
+        self.metadata = metadata
+        self.aliases = aliases
+        self.root = root
+
+    def photo(self, row: Row) -> Photo | Skipped:
+        path = self.root / row[self.path_column]
+        if not row[self.path_column]:
+            return Skipped(path, f"its {self.path_column} is empty")
+        if not row[self.id_column]:
+            return Skipped(path, f"its {self.id_column} is empty")
+        if not path.is_file():
+            return Skipped(path, "there is no such file")
+        attributes = {f: self.aliases.value(f, row[f]) for f in self.facets if row[f]}
+        metadata = {name: row[name] for name in self.metadata if row[name]}
+        return Photo(row[self.id_column], path, attributes, metadata)
+
+
+def _read(reader: _RowReader, rows: list[Row]) -> Dataset:
+    photos: list[Photo] = []
+    skipped: list[Skipped] = []
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows, 1):
+        photo = reader.photo(row)
+        if isinstance(photo, Skipped):
+            skipped.append(photo)
+            continue
+        if photo.id in first:
+            raise _duplicate(photo.id, first[photo.id], number)
+        first[photo.id] = number
+        photos.append(photo)
+    return Dataset(photos, reader.facets, skipped)
+
+
+def _path_column(columns: list[str], asked: str | None) -> str:
+    if asked:
+        _check_columns([asked], "path_column", columns)
+        return asked
+    for name in PATH_COLUMNS:
+        if name in columns:
+            return name
+    raise InvalidArgumentError(
+        f"none of the columns is called {', '.join(PATH_COLUMNS)}",
+        reason="UNKNOWN_COLUMN",
+        field="path_column",
+        remedy=f"Say which column holds the paths: {', '.join(columns) or 'there are none'}.",
+    )
+
+
+def _check_columns(names: Sequence[str], field: str, columns: list[str]) -> None:
+    for name in names:
+        if name not in columns:
+            raise unknown_column(name, field, columns)
+
+
+def _repeats(rows: list[Row], column: str) -> bool:
+    filled = [row[column] for row in rows if row[column]]
+    return bool(filled) and 2 * len(set(filled)) <= len(filled)
+
+
+def _duplicate(id_: str, first: int, second: int) -> AlreadyExistsError:
+    return AlreadyExistsError(
+        f"rows {first} and {second} have the same id {id_!r}",
+        reason="DUPLICATE_ID",
+        field="id_column",
+        remedy="Give every row an id of its own, or name a column that does.",
+        details={"rows": f"{first}, {second}"},
+    )

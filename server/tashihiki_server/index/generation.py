@@ -1,0 +1,179 @@
+"""An index on disk: what it covers, with checksums, published by one rename."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tashihiki_server.encoder.manifest import sha256
+from tashihiki_server.index.build import CALIBRATION_FILE, INDEX_FOLDER, VECTORS_FILE
+from tashihiki_server.index.ngt import NgtIndex
+from tashihiki_server.space.base import Vectors
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+MANIFEST_FILE = "manifest.json"
+VERSIONS_FILE = "versions.npy"
+IDS_FILE = "ids.json"
+_BUILDING = "building"
+
+
+class DamagedIndexError(Exception):
+    """An index folder that is not what was written; the catalogue can replace it."""
+
+
+@dataclass(frozen=True)
+class IndexGeneration:
+    """An opened index and the items that its rows stand for.
+
+    Attributes:
+        number: the collection's generation at which it was published.
+        ids: of the items, by row.
+        versions: of their embeddings, by row; a row counts only while its item has this version.
+        index: over the rows.
+    """
+
+    number: int
+    ids: list[str]
+    versions: NDArray[np.int64]
+    index: NgtIndex
+
+
+class BuildFailedError(Exception):
+    """The building process ended without an index."""
+
+
+def build_generation(
+    root: Path,
+    *,
+    vectors: Vectors,
+    ids: Sequence[str],
+    versions: Sequence[int],
+    identity: str,
+    publish: Callable[[], int],
+    started: Callable[[subprocess.Popen[bytes]], None] = lambda process: None,
+) -> IndexGeneration:
+    """Builds an index in another process and publishes it under `root`.
+
+    Args:
+        root: folder of the collection's generations.
+        vectors: gallery vectors (n, d), unit length.
+        ids, versions: of the items, by row.
+        identity: of what made the vectors; an index of another identity is never opened.
+        publish: called when the index is ready; returns the generation's number.
+        started: told the process, so that it can be ended.
+
+    Raises:
+        BuildFailedError: with what the process said.
+        OSError: when the disk takes no more.
+    """
+    work = root / _BUILDING
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    np.save(work / VECTORS_FILE, vectors, allow_pickle=False)
+    np.save(work / VERSIONS_FILE, np.asarray(versions, dtype=np.int64), allow_pickle=False)
+    (work / IDS_FILE).write_text(json.dumps(list(ids)), encoding="utf-8")
+    _run_build(work, started)
+    number = publish()
+    _write_manifest(work, number, len(ids), vectors.shape[1], identity)
+    final = root / f"{number:012d}"
+    work.replace(final)
+    _drop_others(root, final)
+    return open_generation(final, identity)
+
+
+def _run_build(work: Path, started: Callable[[subprocess.Popen[bytes]], None]) -> None:
+    threads = max(1, len(os.sched_getaffinity(0)) - 1)
+    command = [sys.executable, "-m", "tashihiki_server.index.build", str(work), str(threads)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        started(process)
+        output, _ = process.communicate()
+    if process.returncode != 0:
+        last = output.decode(errors="replace").strip().splitlines()[-1:]
+        raise BuildFailedError(f"exit status {process.returncode}: {' '.join(last)}")
+
+
+def _write_manifest(work: Path, number: int, count: int, dimension: int, identity: str) -> None:
+    files = sorted(path for path in work.rglob("*") if path.is_file())
+    content = {
+        "format": FORMAT,
+        "number": number,
+        "count": count,
+        "dimension": dimension,
+        "identity": identity,
+        "files": {
+            str(path.relative_to(work)): {"size": path.stat().st_size, "sha256": sha256(path)}
+            for path in files
+        },
+    }
+    for path in files:
+        _sync(path)
+    (work / MANIFEST_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
+    _sync(work / MANIFEST_FILE)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _drop_others(root: Path, keep: Path) -> None:
+    for path in root.iterdir():
+        if path != keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def open_latest(root: Path, identity: str) -> IndexGeneration | None:
+    """Opens the newest index; None, with a line in the log, when it is damaged or foreign."""
+    shutil.rmtree(root / _BUILDING, ignore_errors=True)
+    folders = sorted(root.iterdir(), reverse=True) if root.is_dir() else []
+    for folder in folders:
+        try:
+            return open_generation(folder, identity)
+        except DamagedIndexError as error:
+            logger.warning(
+                "the index in %s is not usable (%s): it will be rebuilt from the catalogue",
+                folder,
+                error,
+            )
+    return None
+
+
+def open_generation(folder: Path, identity: str) -> IndexGeneration:
+    """Opens an index after checking every file of it.
+
+    Raises:
+        DamagedIndexError: with what is wrong.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        if (manifest["format"], manifest["identity"]) != (FORMAT, identity):
+            raise DamagedIndexError("it was made by another encoder, space or version")
+        for name, facts in manifest["files"].items():
+            if (folder / name).stat().st_size != facts["size"]:
+                raise DamagedIndexError(f"{name} has another size than when it was written")
+            if sha256(folder / name) != facts["sha256"]:
+                raise DamagedIndexError(f"{name} has changed since it was written")
+        ids = json.loads((folder / IDS_FILE).read_text(encoding="utf-8"))
+        versions = np.load(folder / VERSIONS_FILE, allow_pickle=False)
+        calibration = json.loads((folder / CALIBRATION_FILE).read_text(encoding="utf-8"))
+        index = NgtIndex(
+            folder / INDEX_FOLDER,
+            count=manifest["count"],
+            dimension=manifest["dimension"],
+            epsilon=calibration["epsilon"],
+        )
+        return IndexGeneration(manifest["number"], ids, versions, index)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise DamagedIndexError(str(error) or type(error).__name__) from error

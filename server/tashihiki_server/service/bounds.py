@@ -1,0 +1,84 @@
+"""Numbers and names of requests, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tashihiki.errors import InvalidArgumentError
+
+from tashihiki_server.names import fold
+
+MAX_LIMIT = 1000
+MAX_ID_BYTES = 512
+MAX_NAME_LENGTH = 256
+MAX_ATTRIBUTES = 64
+
+
+def bounded(value: int, default: int, field: str, maximum: int = MAX_LIMIT) -> int:
+    """A count from 1 to the maximum, or the default for 0.
+
+    Raises:
+        InvalidArgumentError: OUT_OF_RANGE.
+    """
+    if not 0 <= value <= maximum:
+        raise InvalidArgumentError(
+            f"{value} is not from 1 to {maximum}",
+            reason="OUT_OF_RANGE",
+            field=field,
+            remedy=f"Ask for at most {maximum}, or 0 for the default of {default}.",
+        )
+    return value or default
+
+
+def check_batch(count: int, maximum: int, field: str) -> None:
+    """Refuses batches that are too long.
+
+    Raises:
+        InvalidArgumentError: BATCH_TOO_LARGE.
+    """
+    if count > maximum:
+        raise InvalidArgumentError(
+            f"{count} entries where {maximum} are allowed",
+            reason="BATCH_TOO_LARGE",
+            field=field,
+            remedy="Send several requests.",
+        )
+
+
+def check_id(identifier: str, field: str) -> None:
+    """Refuses ids that are empty, too long or unprintable.
+
+    Raises:
+        InvalidArgumentError: ID_INVALID.
+    """
+    size = len(identifier.encode())
+    if not 1 <= size <= MAX_ID_BYTES or any(ord(c) < 32 or ord(c) == 127 for c in identifier):
+        raise InvalidArgumentError(
+            f"{identifier[:40]!r} cannot be an item's id",
+            reason="ID_INVALID",
+            field=field,
+            remedy=f"Use 1 to {MAX_ID_BYTES} bytes of text without control characters.",
+        )
+
+
+def check_attributes(attributes: Mapping[str, str], field: str) -> None:
+    """Refuses facets and values that are empty, too long or alike but for case and width.
+
+    Raises:
+        InvalidArgumentError: ATTRIBUTE_INVALID.
+    """
+    fault = ""
+    if len(attributes) > MAX_ATTRIBUTES:
+        fault = f"{len(attributes)} attributes where {MAX_ATTRIBUTES} are allowed"
+    elif len({fold(facet) for facet in attributes}) < len(attributes):
+        fault = "two facets differ only in case or width"
+    for facet, value in attributes.items():
+        if not (fold(facet) and fold(value) and max(len(facet), len(value)) <= MAX_NAME_LENGTH):
+            fault = f"{facet!r}: {value[:40]!r} is empty or too long"
+    if fault:
+        raise InvalidArgumentError(
+            fault,
+            reason="ATTRIBUTE_INVALID",
+            field=field,
+            remedy=f"Use 1 to {MAX_NAME_LENGTH} characters; leave unknown labels out.",
+        )

@@ -1,0 +1,332 @@
+"""CatalogService, apart from its transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tashihiki.errors import InvalidArgumentError, NotFoundError, TashihikiError
+from tashihiki.status import to_status
+from tashihiki.v1 import catalog_pb2, composition_pb2
+
+from tashihiki_server.catalogue.base import ItemRecord
+from tashihiki_server.collection.collection import Collection
+from tashihiki_server.encoder.embedder import EmbeddedImage, Embedder
+from tashihiki_server.library import Library
+from tashihiki_server.names import fold
+from tashihiki_server.query.filter import admitted, filter_from_message
+from tashihiki_server.query.resolve import unit_vector
+from tashihiki_server.service.bounds import bounded, check_attributes, check_batch, check_id
+from tashihiki_server.service.messages import (
+    collection_message,
+    item_message,
+    metadata_dict,
+    page_token,
+    read_page_token,
+    vector_message,
+    vector_values,
+)
+from tashihiki_server.vocabulary import Alias
+
+DEFAULT_PAGE = 100
+MAX_ITEMS = 1000
+MAX_IMAGES = 100
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class _Refused:
+    index: int
+    error: TashihikiError
+
+
+class CatalogApi:
+    """One method for each RPC: request in, response out, `TashihikiError` raised."""
+
+    def __init__(self, library: Library, embedder: Embedder) -> None:
+        self._library = library
+        self._embedder = embedder
+
+    # Collections
+
+    def create_collection(
+        self, request: catalog_pb2.CreateCollectionRequest
+    ) -> catalog_pb2.CreateCollectionResponse:
+        """Makes an empty collection."""
+        wanted = request.collection
+        if wanted.space.kind not in (
+            catalog_pb2.SPACE_KIND_UNSPECIFIED,
+            catalog_pb2.SPACE_KIND_SUM,
+        ):
+            raise InvalidArgumentError(
+                f"no attribute space {wanted.space.kind}",
+                reason="SPACE_UNKNOWN",
+                field="collection.space.kind",
+                remedy="Use SPACE_KIND_SUM.",
+            )
+        collection = self._library.create(
+            wanted.name,
+            encoder=wanted.encoder,
+            keep_negative=wanted.space.keep_negative,
+            aliases=_aliases(wanted),
+        )
+        return catalog_pb2.CreateCollectionResponse(collection=collection_message(collection))
+
+    def get_collection(
+        self, request: catalog_pb2.GetCollectionRequest
+    ) -> catalog_pb2.GetCollectionResponse:
+        """A collection's settings and figures."""
+        collection = self._library.collection(request.name)
+        return catalog_pb2.GetCollectionResponse(collection=collection_message(collection))
+
+    def list_collections(
+        self, request: catalog_pb2.ListCollectionsRequest
+    ) -> catalog_pb2.ListCollectionsResponse:
+        """Collections by name."""
+        size = bounded(request.page_size, DEFAULT_PAGE, "page_size")
+        after = read_page_token(request.page_token, "collections")
+        rest = [c for c in self._library.collections() if c.settings.name > after]
+        page = rest[:size]
+        more = len(rest) > size
+        return catalog_pb2.ListCollectionsResponse(
+            collections=[collection_message(collection) for collection in page],
+            next_page_token=page_token("collections", page[-1].settings.name) if more else "",
+        )
+
+    def delete_collection(
+        self, request: catalog_pb2.DeleteCollectionRequest
+    ) -> catalog_pb2.DeleteCollectionResponse:
+        """Deletes a collection with its items."""
+        self._library.delete(request.name)
+        return catalog_pb2.DeleteCollectionResponse()
+
+    # Items
+
+    def upsert_items(
+        self, request: catalog_pb2.UpsertItemsRequest
+    ) -> catalog_pb2.UpsertItemsResponse:
+        """Adds or replaces items."""
+        check_batch(len(request.items), MAX_ITEMS, "items")
+        collection = self._library.collection(request.collection)
+        records, refused = self._records(collection, request)
+        if refused and not request.allow_partial:
+            raise refused[0].error
+        if request.allow_partial:
+            records = _drop_unknown(collection, records, refused)
+        if records:
+            collection.upsert([record for _, record in records])
+        return catalog_pb2.UpsertItemsResponse(
+            upserted_count=len(records),
+            errors=[
+                catalog_pb2.ItemError(
+                    index=fault.index,
+                    id=request.items[fault.index].id,
+                    error=to_status(fault.error),
+                )
+                for fault in sorted(refused, key=lambda fault: fault.index)
+            ],
+        )
+
+    def _records(
+        self, collection: Collection, request: catalog_pb2.UpsertItemsRequest
+    ) -> tuple[list[tuple[int, ItemRecord]], list[_Refused]]:
+        images = {
+            number: (item.image, f"items[{number}].image")
+            for number, item in enumerate(request.items)
+            if item.WhichOneof("content") == "image"
+        }
+        embedded = dict(
+            zip(
+                images,
+                self._embedder.embed_all(collection.encoder, list(images.values())),
+                strict=True,
+            )
+        )
+        records, refused = [], []
+        for number, item in enumerate(request.items):
+            try:
+                records.append(
+                    (number, self._record(collection, item, number, embedded.get(number)))
+                )
+            except TashihikiError as error:
+                refused.append(_Refused(number, error))
+        return records, refused
+
+    def _record(
+        self,
+        collection: Collection,
+        item: catalog_pb2.ItemInput,
+        number: int,
+        embedded: EmbeddedImage | TashihikiError | None,
+    ) -> ItemRecord:
+        check_id(item.id, f"items[{number}].id")
+        check_attributes(item.attributes, f"items[{number}].attributes")
+        embedding, small = None, b""
+        if isinstance(embedded, TashihikiError):
+            raise embedded
+        if embedded is not None:
+            embedding, small = embedded.embedding, embedded.thumbnail
+        elif item.WhichOneof("content") == "vector":
+            embedding = unit_vector(
+                vector_values(item.vector),
+                collection.encoder.manifest.dimension,
+                f"items[{number}].vector",
+            )
+        metadata = metadata_dict(item.metadata, f"items[{number}].metadata")
+        return ItemRecord(item.id, dict(item.attributes), metadata, embedding, small)
+
+    def get_item(self, request: catalog_pb2.GetItemRequest) -> catalog_pb2.GetItemResponse:
+        """One item."""
+        collection = self._library.collection(request.collection)
+        found = collection.catalogue.items([request.id], thumbnails=request.include_thumbnail)
+        if request.id not in found:
+            raise NotFoundError(
+                f"no item {request.id!r}",
+                reason="UNKNOWN_ITEM",
+                field="id",
+                remedy="Check the id; ListItems returns those that are there.",
+            )
+        vector = collection.embedding(request.id) if request.include_vector else None
+        return catalog_pb2.GetItemResponse(item=item_message(found[request.id], vector))
+
+    def list_items(self, request: catalog_pb2.ListItemsRequest) -> catalog_pb2.ListItemsResponse:
+        """Items by id, those that the filter admits."""
+        size = bounded(request.page_size, DEFAULT_PAGE, "page_size")
+        collection = self._library.collection(request.collection)
+        scope = f"items/{collection.settings.name}"
+        after = read_page_token(request.page_token, scope)
+        ids = _take(_ids(collection, after, _admits(collection, request)), size + 1)
+        page = ids[:size]
+        items = collection.catalogue.items(page, thumbnails=request.include_thumbnails)
+        return catalog_pb2.ListItemsResponse(
+            items=[
+                item_message(
+                    items[identifier],
+                    collection.embedding(identifier) if request.include_vectors else None,
+                )
+                for identifier in page
+                if identifier in items
+            ],
+            next_page_token=page_token(scope, page[-1]) if len(ids) > size else "",
+        )
+
+    def delete_items(
+        self, request: catalog_pb2.DeleteItemsRequest
+    ) -> catalog_pb2.DeleteItemsResponse:
+        """Deletes items by id."""
+        check_batch(len(request.ids), MAX_ITEMS, "ids")
+        ids = list(dict.fromkeys(request.ids))
+        skip = request.missing_items == composition_pb2.MISSING_ITEMS_SKIP
+        missing = self._library.collection(request.collection).delete(ids, skip_missing=skip)
+        return catalog_pb2.DeleteItemsResponse(
+            deleted_count=len(ids) - len(missing), missing_ids=missing
+        )
+
+    # Attributes and embeddings
+
+    def list_attributes(
+        self, request: catalog_pb2.ListAttributesRequest
+    ) -> catalog_pb2.ListAttributesResponse:
+        """Facets, values and member counts."""
+        collection = self._library.collection(request.collection)
+        vocabulary = collection.vocabulary
+        facets = sorted(vocabulary.facets())
+        if request.facet:
+            facets = [vocabulary.find_facet(request.facet, "facet")]
+        return catalog_pb2.ListAttributesResponse(
+            facets=[_facet_summary(collection, facet) for facet in facets]
+        )
+
+    def embed(self, request: catalog_pb2.EmbedRequest) -> catalog_pb2.EmbedResponse:
+        """Embeddings of pictures that are not stored."""
+        check_batch(len(request.images), MAX_IMAGES, "images")
+        encoder = self._library.collection(request.collection).encoder
+        images = [(data, f"images[{number}]") for number, data in enumerate(request.images)]
+        vectors = []
+        for embedded in self._embedder.embed_all(encoder, images):
+            if isinstance(embedded, TashihikiError):
+                raise embedded
+            vectors.append(vector_message(embedded.embedding))
+        return catalog_pb2.EmbedResponse(vectors=vectors, encoder=encoder.manifest.fingerprint)
+
+
+def _aliases(collection: catalog_pb2.Collection) -> tuple[Alias, ...]:
+    aliases = tuple(Alias(a.facet, a.alias, a.value) for a in collection.aliases)
+    named: dict[tuple[str, str], str] = {}
+    for number, alias in enumerate(aliases):
+        key = (fold(alias.facet), fold(alias.alias))
+        sound = all(map(fold, (alias.facet, alias.alias, alias.value)))
+        if not sound or named.setdefault(key, fold(alias.value)) != fold(alias.value):
+            raise InvalidArgumentError(
+                "the alias is incomplete, or stands for two values",
+                reason="ALIAS_INVALID",
+                field=f"collection.aliases[{number}]",
+                remedy="Give facet, alias and value, and each alias one value.",
+            )
+    return aliases
+
+
+def _drop_unknown(
+    collection: Collection, records: list[tuple[int, ItemRecord]], refused: list[_Refused]
+) -> list[tuple[int, ItemRecord]]:
+    sound, seen = [], set()
+    for number, record in records:
+        fault: TashihikiError | None = None
+        if record.id in seen:
+            fault = InvalidArgumentError(
+                f"the item {record.id!r} is in the request twice",
+                reason="DUPLICATE_ITEM",
+                field=f"items[{number}].id",
+                remedy="Send each item once.",
+            )
+        elif record.embedding is None and record.id not in collection:
+            fault = NotFoundError(
+                f"no item {record.id!r}",
+                reason="UNKNOWN_ITEM",
+                field=f"items[{number}]",
+                remedy="An item that is new needs an image or a vector.",
+            )
+        if fault is not None:
+            refused.append(_Refused(number, fault))
+        else:
+            seen.add(record.id)
+            sound.append((number, record))
+    return sound
+
+
+def _admits(collection: Collection, request: catalog_pb2.ListItemsRequest) -> Callable[[str], bool]:
+    if not request.HasField("filter"):
+        return lambda identifier: True
+    rows = collection.state.rows
+    mask = admitted(filter_from_message(request.filter, "filter"), rows) & rows.alive
+    ids = {rows.id(int(row)) for row in mask.nonzero()[0]}
+    return ids.__contains__
+
+
+def _ids(collection: Collection, after: str, admits: Callable[[str], bool]) -> Iterator[str]:
+    while chunk := collection.catalogue.ids_after(after, _CHUNK):
+        yield from filter(admits, chunk)
+        after = chunk[-1]
+
+
+def _take(ids: Iterator[str], count: int) -> list[str]:
+    return [identifier for identifier, _ in zip(ids, range(count), strict=False)]
+
+
+def _facet_summary(collection: Collection, facet: str) -> catalog_pb2.FacetSummary:
+    vocabulary = collection.vocabulary
+    values = [
+        catalog_pb2.ValueSummary(
+            value=vocabulary.value_name(key),
+            member_count=vocabulary.count(key),
+            aliases=vocabulary.aliases(key),
+        )
+        for key in vocabulary.keys(facet)
+    ]
+    values.sort(key=lambda value: (-value.member_count, value.value))
+    labelled = sum(value.member_count for value in values)
+    return catalog_pb2.FacetSummary(
+        facet=vocabulary.facet_name(facet),
+        values=values,
+        unlabelled_count=max(0, len(collection) - labelled),
+    )

@@ -1,0 +1,206 @@
+"""The gRPC server: both services, health and reflection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
+from tashihiki.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InternalError,
+    TashihikiError,
+)
+from tashihiki.status import to_status
+from tashihiki.v1 import (
+    catalog_pb2,
+    catalog_pb2_grpc,
+    search_pb2,
+    search_pb2_grpc,
+)
+
+from tashihiki_server.encoder.embedder import Embedder
+from tashihiki_server.images import ImageLimits
+from tashihiki_server.library import Library
+from tashihiki_server.service.catalog import CatalogApi
+from tashihiki_server.service.search import SearchApi
+
+logger = logging.getLogger(__name__)
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+_SEARCH = search_pb2.DESCRIPTOR.services_by_name["SearchService"]
+_CATALOG = catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"]
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """How the server listens and what it accepts.
+
+    Attributes:
+        address: host and port; port 0 takes a free one.
+        grace: seconds that calls under way get when the server stops.
+        max_message_bytes: of a request or response.
+        limits: on pictures.
+        threads: calls answered at once; health checks need none of them.
+    """
+
+    address: str = "127.0.0.1:50051"
+    grace: float = 10.0
+    max_message_bytes: int = 64 * 2**20
+    limits: ImageLimits = field(default_factory=ImageLimits)
+    threads: int = field(default_factory=lambda: 2 + 2 * len(os.sched_getaffinity(0)))
+
+
+async def serve(
+    library: Library, config: ServerConfig, ready: Callable[[int], None] = lambda port: None
+) -> None:
+    """Serves until SIGTERM or SIGINT, then lets calls under way finish.
+
+    Args:
+        library: what is served.
+        config: how.
+        ready: told the port once the server answers.
+
+    Raises:
+        FailedPreconditionError: ADDRESS_IN_USE.
+    """
+    embedder = Embedder(config.limits, len(os.sched_getaffinity(0)))
+    executor = ThreadPoolExecutor(config.threads, thread_name_prefix="call")
+    server = _server(config)
+    health_servicer = _register(server, library, embedder, executor)
+    try:
+        port = _bind(server, config.address)
+        await server.start()
+        await _set_serving(health_servicer)
+        ready(port)
+        await _stop_signal()
+        logger.info("stopping: calls under way get %.0f s", config.grace)
+        await health_servicer.enter_graceful_shutdown()
+        await server.stop(config.grace)
+    finally:
+        executor.shutdown(cancel_futures=True)
+        embedder.close()
+
+
+def _server(config: ServerConfig) -> grpc.aio.Server:
+    return grpc.aio.server(
+        options=[
+            # Two servers would otherwise share a port without a word.
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", config.max_message_bytes),
+            ("grpc.max_send_message_length", config.max_message_bytes),
+        ]
+    )
+
+
+def _register(
+    server: grpc.aio.Server, library: Library, embedder: Embedder, executor: ThreadPoolExecutor
+) -> health.aio.HealthServicer:
+    calls = _Calls(executor)
+    search_pb2_grpc.add_SearchServiceServicer_to_server(
+        calls.servicer(SearchApi(library, embedder), _SEARCH), server
+    )
+    catalog_pb2_grpc.add_CatalogServiceServicer_to_server(
+        calls.servicer(CatalogApi(library, embedder), _CATALOG), server
+    )
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = (_SEARCH.full_name, _CATALOG.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return health_servicer
+
+
+async def _set_serving(servicer: health.aio.HealthServicer) -> None:
+    for name in (health.OVERALL_HEALTH, _SEARCH.full_name, _CATALOG.full_name):
+        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+
+def _bind(server: grpc.aio.Server, address: str) -> int:
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError:
+        port = 0
+    if not port:
+        raise FailedPreconditionError(
+            f"the server cannot listen on {address}",
+            reason="ADDRESS_IN_USE",
+            field="address",
+            remedy="Stop what listens there, or choose another with --address.",
+        )
+    return port
+
+
+async def _stop_signal() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+class _Calls:
+    """Runs the methods of an API on threads, so that the event loop is never blocked."""
+
+    def __init__(self, executor: ThreadPoolExecutor) -> None:
+        self._executor = executor
+
+    def servicer(self, api: object, service: Any) -> Any:
+        """A servicer whose CamelCase methods call the API's snake_case ones."""
+        methods = {
+            method.name: staticmethod(self._method(getattr(api, _snake(method.name))))
+            for method in service.methods
+        }
+        return type(service.name, (), methods)()
+
+    def _method(
+        self, work: Callable[[_Request], _Response]
+    ) -> Callable[[_Request, _Context], Awaitable[_Response]]:
+        async def call(request: _Request, context: _Context) -> _Response:
+            def run() -> _Response:
+                _check_deadline(context)
+                return work(request)
+
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._executor, run)
+            except TashihikiError as error:
+                status = to_status(error)
+            except Exception:
+                logger.exception("a call failed")
+                status = to_status(_internal())
+            await context.abort_with_status(rpc_status.to_status(status))
+            raise AssertionError("abort_with_status does not return")
+
+        return call
+
+
+def _check_deadline(context: _Context) -> None:
+    remaining = context.time_remaining()
+    if remaining is not None and remaining <= 0:
+        raise DeadlineExceededError(
+            "the deadline passed before the call was begun", reason="DEADLINE_EXCEEDED"
+        )
+
+
+def _internal() -> InternalError:
+    return InternalError(
+        "the server failed in a way that it did not expect",
+        reason="INTERNAL",
+        remedy="Its log has the cause; please report it.",
+    )
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
