@@ -13,7 +13,7 @@ from tashihiki.errors import TashihikiError
 
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.collection.collection import Collection
-from tashihiki_server.dataset.photo import Photo, Skipped
+from tashihiki_server.dataset import Photo, Skipped
 from tashihiki_server.encoder.embedder import Embedder
 
 BATCH = 64

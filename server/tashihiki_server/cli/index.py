@@ -11,8 +11,9 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from tashihiki_server.collection.collection import Collection
-    from tashihiki_server.dataset.photo import Dataset, Skipped
+    from tashihiki_server.dataset import Aliases, Dataset, Skipped
     from tashihiki_server.indexing import Indexed
+    from tashihiki_server.vocabulary import Alias
 
 app = typer.Typer()
 MAX_SHOWN = 20
@@ -32,9 +33,7 @@ def index(
         list[str] | None, typer.Option(help="Column or pattern name that is a facet; repeatable.")
     ] = None,
     path_column: Annotated[str | None, typer.Option(help="Column with the photo's path.")] = None,
-    id_column: Annotated[
-        str | None, typer.Option(help="Column with the id; else path.")
-    ] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column with the id; else path.")] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder that paths start from; else the table's.")
     ] = None,
@@ -51,10 +50,8 @@ def index(
     Works on the data folder itself, so the server must not be running on it; clients add items
     to a running server with `Client.upsert`. Photos whose ids are there are replaced.
     """
-    from tashihiki_server.dataset.aliases import parse_aliases
-    from tashihiki_server.dataset.reader import read_dataset
+    from tashihiki_server.dataset import parse_aliases, read_dataset
     from tashihiki_server.library import SHIPPED_ENCODER, Library
-    from tashihiki_server.vocabulary import Alias
 
     aliases = parse_aliases(alias or [])
     dataset = read_dataset(
@@ -74,13 +71,22 @@ def index(
         if collection in names:
             target = library.collection(collection)
         else:
-            target = library.create(
-                collection, aliases=tuple(Alias(*entry) for entry in aliases.entries())
-            )
+            target = library.create(collection, aliases=aliases_of(aliases))
         indexed = fill(target, dataset)
     finally:
         library.close()
     _report(console, collection, indexed, dataset.skipped)
+
+
+def aliases_of(aliases: Aliases) -> tuple[Alias, ...]:
+    """Aliases of labels, as a collection keeps them for queries."""
+    from tashihiki_server.vocabulary import Alias
+
+    return tuple(
+        Alias(facet, name, value)
+        for facet, table in aliases.values.items()
+        for name, value in table.items()
+    )
 
 
 def fill(collection: Collection, dataset: Dataset) -> Indexed:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,8 +37,7 @@ def serve(
         bool, typer.Option("--demo", help="Draw the demo and make its collections first.")
     ] = False,
     grace: Annotated[float, typer.Option(help="Seconds for calls under way at the end.")] = 10.0,
-    max_image_bytes: Annotated[int, typer.Option(min=1, help="Of a picture.")] = 20
-    * 2**20,
+    max_image_bytes: Annotated[int, typer.Option(min=1, help="Of a picture.")] = 20 * 2**20,
     max_image_pixels: Annotated[int, typer.Option(min=1, help="Width times height.")] = 50_000_000,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
@@ -61,15 +62,15 @@ def serve(
         config = ServerConfig(
             address=address, grace=grace, limits=ImageLimits(max_image_bytes, max_image_pixels)
         )
-        asyncio.run(run(library, config, lambda port: _announce(library, address, port)))
+        asyncio.run(run(library, config, ready=lambda port: _announce(library, address, port)))
     finally:
         library.close()
 
 
 def _make_demo(library: Library, folder: Path) -> None:
-    from tashihiki_server.cli.index import fill
+    from tashihiki_server.cli.index import aliases_of, fill
     from tashihiki_server.cli.progress import counting
-    from tashihiki_server.dataset.reader import read_dataset
+    from tashihiki_server.dataset import parse_aliases, read_dataset
     from tashihiki_server.demo.gallery import draw_demo
 
     names = {collection.settings.name for collection in library.collections()}
@@ -78,21 +79,30 @@ def _make_demo(library: Library, folder: Path) -> None:
     with counting("drawing the demo") as progress:
         draw_demo(folder, progress=progress)
     for name in sorted({"faces", "items"} - names):
-        fill(library.create(name), read_dataset(folder / name / "labels.csv"))
+        aliases = aliases_of(parse_aliases(["jaffe"])) if name == "faces" else ()
+        fill(library.create(name, aliases=aliases), read_dataset(folder / name / "labels.csv"))
 
 
 def _announce(library: Library, address: str, port: int) -> None:
     host = address.rpartition(":")[0] or address
-    console = Console()
-    console.print(f"\nTashihiki serves on [bold]{host}:{port}[/bold]")
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(f"\nTashihiki serves on {host}:{port}")
     sizes = [f"{c.settings.name} ({len(c)} items)" for c in library.collections()]
     console.print(f"Collections: {', '.join(sizes) or 'none yet; see `tashihiki index --help`'}")
     where = "" if port == 50051 else f" --server {host}:{port}"
     tries = _suggestions({c.settings.name for c in library.collections()})
     if tries:
         console.print("Try, from another shell:")
+        _print_activation(console)
     for line in tries:
-        console.print(f"  tashihiki {line}{where}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"  tashihiki {line}{where}")
+
+
+def _print_activation(console: Console) -> None:
+    command = Path(sys.argv[0]).absolute()
+    activate = command.parent / "activate"
+    if shutil.which(command.name) != str(command) and activate.exists():
+        console.print(f"  source {activate}")
 
 
 def _suggestions(names: set[str]) -> list[str]:

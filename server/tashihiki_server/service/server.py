@@ -65,14 +65,19 @@ class ServerConfig:
 
 
 async def serve(
-    library: Library, config: ServerConfig, ready: Callable[[int], None] = lambda port: None
+    library: Library,
+    config: ServerConfig,
+    *,
+    ready: Callable[[int], None] = lambda port: None,
+    stopped: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then lets calls under way finish.
+    """Serves until it is told to stop, then lets calls under way finish.
 
     Args:
         library: what is served.
         config: how.
         ready: told the port once the server answers.
+        stopped: returns when the server is to stop; by default on SIGTERM and SIGINT.
 
     Raises:
         FailedPreconditionError: ADDRESS_IN_USE.
@@ -86,7 +91,7 @@ async def serve(
         await server.start()
         await _set_serving(health_servicer)
         ready(port)
-        await _stop_signal()
+        await (stopped or _stop_signal)()
         logger.info("stopping: calls under way get %.0f s", config.grace)
         await health_servicer.enter_graceful_shutdown()
         await server.stop(config.grace)

@@ -1,0 +1,48 @@
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint proto bench clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= data
+ADDRESS ?= 127.0.0.1:50051
+# Installed before what depends on it, so that its CPU build is the one that stays.
+TORCH := torch==2.13.0 torchvision==0.28.0
+
+help: ## List the targets.
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+serve: $(VENV)/server ## Draw the demo on the first start and serve it on $(ADDRESS).
+	$(BIN)/tashihiki serve --demo --data $(DATA) --address $(ADDRESS)
+
+test: $(VENV)/dev lint ## Set up everything else and run all tests.
+	$(BIN)/pytest
+
+lint: $(VENV)/dev ## Formatting, types, and generated code that is current.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy client server training tests benchmarks
+	$(BIN)/lint-imports --no-cache
+	proto/check.sh
+
+proto: ## Generate client/tashihiki/v1 from proto/.
+	proto/generate.sh ../client
+
+bench: $(VENV)/dev ## Measure; see benchmarks/README.md.
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove environments and caches; the data folder stays.
+	rm -rf .venv .venv-proto .*_cache build *.egg-info
+
+$(VENV)/base:
+	PYTHON=$(PYTHON) ./setup.sh $(VENV)
+	touch $@
+
+$(VENV)/server: $(VENV)/base pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[server]'
+	touch $@
+
+$(VENV)/dev: $(VENV)/server
+	$(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
