@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import grpc
 
 
@@ -19,7 +17,7 @@ class TashihikiError(Exception):
         code: the gRPC status.
     """
 
-    code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
+    code: grpc.StatusCode = grpc.StatusCode.UNKNOWN
 
     def __init__(
         self,
@@ -98,4 +96,4 @@ class InternalError(TashihikiError):
 
 
 class UnknownError(TashihikiError):
-    """Any other status, for example one that a proxy made up."""
+    """Any other status, for example one that a proxy made up; `code` says which."""

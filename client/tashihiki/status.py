@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
@@ -47,6 +49,14 @@ def from_status(status: status_pb2.Status) -> TashihikiError:
     """Unpacks what `to_status` packed; a foreign status keeps its code and message."""
     code = _CODE_BY_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)
     kind = _BY_CODE.get(code, errors.UnknownError)
+    error = _unpack(status, kind) or kind(status.message, reason=code.name)
+    if error.code is not code:
+        # UnknownError stands for every code without a class of its own.
+        error.code = code
+    return error
+
+
+def _unpack(status: status_pb2.Status, kind: type[TashihikiError]) -> TashihikiError | None:
     for detail in status.details:
         info = error_details_pb2.ErrorInfo()
         if detail.Is(info.DESCRIPTOR) and detail.Unpack(info) and info.domain == DOMAIN:
@@ -58,14 +68,16 @@ def from_status(status: status_pb2.Status) -> TashihikiError:
                 remedy=metadata.pop("remedy", ""),
                 details=metadata,
             )
-    return kind(status.message, reason=code.name)
+    return None
 
 
 def from_rpc_error(error: grpc.RpcError) -> TashihikiError:
     """The typed error behind a failed call, sync or async."""
-    assert isinstance(error, grpc.Call)
+    if not isinstance(error, (grpc.Call, grpc.aio.AioRpcError)):
+        return errors.UnknownError(str(error), reason=grpc.StatusCode.UNKNOWN.name)
     try:
-        status = rpc_status.from_call(error)
+        # An AioRpcError is no grpc.Call but has the three methods that are read.
+        status = rpc_status.from_call(cast(grpc.Call, error))
     except ValueError:
         # A proxy may have rewritten the code and left our details in place.
         status = None

@@ -60,11 +60,11 @@ class ScriptedServer:
         return [call.request for call in self.calls if call.method == method]
 
     def _handler(self, service: Any) -> grpc.GenericRpcHandler:
-        handlers = {
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             method.name: grpc.unary_unary_rpc_method_handler(
                 self._reply(method.name, GetMessageClass(method.output_type)),
                 request_deserializer=GetMessageClass(method.input_type).FromString,
-                response_serializer=Message.SerializeToString,
+                response_serializer=lambda message: message.SerializeToString(),
             )
             for method in service.methods
         }

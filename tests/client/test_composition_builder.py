@@ -87,7 +87,7 @@ def test_the_repr_is_readable() -> None:
     query = image(b"", name="mug.jpg") - facet("background") + 0.5 * attribute("colour", "red")
     assert repr(query) == 'image("mug.jpg") - background + 0.5 * colour:red'
     assert repr(-attribute("navy blue") / 4) == '-0.25 * "navy blue"'
-    assert repr(item("mug_7") + vector([1.0])) == "item(mug_7) + vector(vector)"
+    assert repr(item("mug_7") + vector([1.0], name="v")) == "item(mug_7) + vector(v)"
 
 
 def test_parentheses_are_multiplied_out() -> None:
@@ -97,7 +97,8 @@ def test_parentheses_are_multiplied_out() -> None:
 
 def test_sum_starts_from_nothing() -> None:
     a, b = attribute("a"), attribute("b")
-    assert sum([a, b]) == a + b
+    total: Composable | int = sum([a, b])
+    assert total == a + b
     assert sum([a]) is a
 
 

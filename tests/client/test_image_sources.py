@@ -6,13 +6,21 @@ from pathlib import Path
 import pytest
 from PIL import Image as PillowImage
 from tashihiki import InvalidArgumentError, image
+from tashihiki._image import ImageSource
 
 
 def test_pictures_come_as_paths_bytes_and_files(tmp_path: Path) -> None:
     path = tmp_path / "mug.jpg"
     path.write_bytes(b"jpeg")
     with path.open("rb") as file:
-        sources = [str(path), path, b"jpeg", bytearray(b"jpeg"), io.BytesIO(b"jpeg"), file]
+        sources: list[ImageSource] = [
+            str(path),
+            path,
+            b"jpeg",
+            bytearray(b"jpeg"),
+            io.BytesIO(b"jpeg"),
+            file,
+        ]
         assert {image(source).data for source in sources} == {b"jpeg"}
     assert image(path).name == "mug.jpg"
 

@@ -1,0 +1,165 @@
+"""Runs calls over a channel: deadlines, typed errors, closing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeVar
+
+import grpc
+
+from tashihiki import status
+from tashihiki._calls import Call
+from tashihiki._channel import ChannelOptions, channel_options, credentials
+from tashihiki.config import KeepAliveConfig, RetryConfig, TLSConfig
+from tashihiki.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    TashihikiError,
+    UnavailableError,
+)
+
+Result = TypeVar("Result")
+
+
+class Settings:
+    """What both kinds of connection are opened with."""
+
+    def __init__(
+        self,
+        target: str,
+        timeout: float,
+        tls: TLSConfig | None,
+        retry: RetryConfig,
+        keep_alive: KeepAliveConfig,
+        wait_for_ready: bool,
+        options: ChannelOptions,
+    ) -> None:
+        if not target:
+            raise ValueError("target is host:port")
+        self.target = target
+        self.timeout = checked_timeout(timeout)
+        self.wait_for_ready = wait_for_ready
+        self.credentials = None if tls is None else credentials(tls)
+        self.options = channel_options(retry, keep_alive, tls, options)
+
+    def deadline(self, timeout: float | None) -> float:
+        """Seconds for one call: its own timeout or the client's."""
+        return self.timeout if timeout is None else checked_timeout(timeout)
+
+    def failure(self, error: grpc.RpcError) -> TashihikiError:
+        """The typed error, with a remedy where the server could give none."""
+        typed = status.from_rpc_error(error)
+        if isinstance(typed, UnavailableError) and not typed.remedy:
+            typed.remedy = f"Check that a server runs at {self.target}."
+        elif isinstance(typed, DeadlineExceededError) and not typed.remedy:
+            typed.remedy = "Allow more time with timeout=."
+        return typed
+
+
+class Connection:
+    """A channel for threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._closed = False
+        target, options = settings.target, settings.options
+        self._channel = (
+            grpc.insecure_channel(target, options)
+            if settings.credentials is None
+            else grpc.secure_channel(target, settings.credentials, options)
+        )
+
+    def run(self, call: Call[Result], timeout: float | None) -> Result:
+        """Performs one call."""
+        deadline = self._settings.deadline(timeout)
+        if self._closed:
+            raise client_closed()
+        try:
+            response = _method(self._channel, call)(
+                call.request, timeout=deadline, wait_for_ready=self._settings.wait_for_ready
+            )
+        except grpc.RpcError as error:
+            raise self._settings.failure(error) from error
+        except ValueError as error:
+            # gRPC's answer when another thread closes the channel at this moment.
+            if self._closed:
+                raise client_closed() from error
+            raise
+        return call.read(response)
+
+    def close(self) -> None:
+        """Cancels what is under way and hangs up."""
+        self._closed = True
+        self._channel.close()
+
+
+class AsyncConnection:
+    """A channel for one event loop at a time, opened by the first call."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._closed = False
+        self._channel: grpc.aio.Channel | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self, call: Call[Result], timeout: float | None) -> Result:
+        """Performs one call."""
+        deadline = self._settings.deadline(timeout)
+        channel = self._open()
+        try:
+            response = await _method(channel, call)(
+                call.request, timeout=deadline, wait_for_ready=self._settings.wait_for_ready
+            )
+        except grpc.RpcError as error:
+            raise self._settings.failure(error) from error
+        return call.read(response)
+
+    async def close(self) -> None:
+        """Cancels what is under way and hangs up."""
+        self._closed = True
+        if self._channel is not None and self._loop is asyncio.get_running_loop():
+            await self._channel.close()
+        self._channel = None
+
+    def _open(self) -> grpc.aio.Channel:
+        if self._closed:
+            raise client_closed()
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and self._loop is not loop and not self._loop.is_closed():
+            raise FailedPreconditionError(
+                "This client is in use by another event loop.",
+                reason="WRONG_EVENT_LOOP",
+                remedy="Make one AsyncClient per event loop.",
+            )
+        # A channel belongs to the loop it was made in, which may have ended since.
+        if self._channel is None or self._loop is not loop:
+            self._channel, self._loop = self._new_channel(), loop
+        return self._channel
+
+    def _new_channel(self) -> grpc.aio.Channel:
+        target, options = self._settings.target, self._settings.options
+        if self._settings.credentials is None:
+            return grpc.aio.insecure_channel(target, options)
+        return grpc.aio.secure_channel(target, self._settings.credentials, options)
+
+
+def checked_timeout(timeout: float) -> float:
+    """`timeout` when it is a number of seconds above 0, which NaN is not."""
+    if not 0 < timeout < float("inf"):
+        raise ValueError(f"a timeout is a finite number of seconds above 0, not {timeout!r}")
+    return timeout
+
+
+def client_closed() -> FailedPreconditionError:
+    """The error for calls after close()."""
+    return FailedPreconditionError(
+        "The client is closed.", reason="CLIENT_CLOSED", remedy="Make a new client."
+    )
+
+
+def _method(channel: grpc.Channel | grpc.aio.Channel, call: Call[Any]) -> Any:
+    return channel.unary_unary(
+        call.path,
+        request_serializer=type(call.request).SerializeToString,
+        response_deserializer=call.response_type.FromString,
+    )

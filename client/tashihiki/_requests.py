@@ -1,0 +1,178 @@
+"""Callers' values as messages of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from google.protobuf import struct_pb2
+from numpy.typing import ArrayLike
+
+from tashihiki._image import ImageSource, read_image
+from tashihiki._vector import as_vector
+from tashihiki.catalog import Item, Space
+from tashihiki.composition import (
+    Attribute,
+    Composable,
+    Facet,
+    Image,
+    ItemReference,
+    Term,
+)
+from tashihiki.errors import InvalidArgumentError
+from tashihiki.filters import AllOf, AnyOf, FacetIn, Filter, Not
+from tashihiki.query import Condition, MissingItems, Query, Search
+from tashihiki.v1 import catalog_pb2, composition_pb2, filter_pb2, search_pb2
+
+_MISSING_ITEMS = {
+    "fail": composition_pb2.MISSING_ITEMS_FAIL,
+    "skip": composition_pb2.MISSING_ITEMS_SKIP,
+}
+_SPACE_KINDS = {"sum": catalog_pb2.SPACE_KIND_SUM}
+
+
+def search_request(search: Search) -> search_pb2.SearchRequest:
+    """The message of one search."""
+    return search_pb2.SearchRequest(
+        collection=search.collection,
+        query=query_message(
+            search.query, search.this_item, search.this_image, search.images, search.vectors
+        ),
+        limit=_limit(search.limit),
+        filter=None if search.where is None else filter_message(search.where),
+        include_operands=search.include_operands,
+        missing_items=missing_items(search.missing_items),
+        include_vector=search.include_vector,
+        include_thumbnails=search.include_thumbnails,
+    )
+
+
+def query_message(
+    query: Query,
+    this_item: str | None,
+    this_image: ImageSource | None,
+    images: Mapping[str, ImageSource] | None,
+    vectors: Mapping[str, ArrayLike] | None,
+) -> composition_pb2.Query:
+    """The message of a composition or expression with its bindings."""
+    bindings = composition_pb2.Bindings(
+        this_item=this_item or "",
+        this_image=b"" if this_image is None else read_image(this_image),
+        images={name: read_image(source) for name, source in (images or {}).items()},
+        vectors={name: vector_message(values) for name, values in (vectors or {}).items()},
+    )
+    if isinstance(query, str):
+        return composition_pb2.Query(expression=query, bindings=bindings)
+    if isinstance(query, Composable):
+        terms = [_term(term) for term in query.terms]
+        composition = composition_pb2.Composition(terms=terms)
+        return composition_pb2.Query(composition=composition, bindings=bindings)
+    raise TypeError(f"a query is a composition or text, not {type(query).__name__}")
+
+
+def filter_message(condition: Condition) -> filter_pb2.Filter:
+    """The message of a filter or filter text."""
+    if isinstance(condition, str):
+        return filter_pb2.Filter(expression=condition)
+    if isinstance(condition, FacetIn):
+        facet_in = filter_pb2.FacetIn(facet=condition.facet, values=condition.values)
+        return filter_pb2.Filter(facet_in=facet_in)
+    # Three of the predicates are named after Python's keywords.
+    if isinstance(condition, AllOf):
+        return filter_pb2.Filter(**{"and": _filters(condition.filters)})  # type: ignore[arg-type]
+    if isinstance(condition, AnyOf):
+        return filter_pb2.Filter(**{"or": _filters(condition.filters)})  # type: ignore[arg-type]
+    if isinstance(condition, Not):
+        negated = filter_message(condition.filter)
+        return filter_pb2.Filter(**{"not": negated})  # type: ignore[arg-type]
+    raise TypeError(f"a condition is a filter or text, not {type(condition).__name__}")
+
+
+def item_input(item: Item) -> catalog_pb2.ItemInput:
+    """The message of an item to add; its picture is read here.
+
+    Raises:
+        InvalidArgumentError: ITEM_INVALID, METADATA_INVALID, VECTOR_INVALID,
+            IMAGE_NOT_FOUND or IMAGE_UNREADABLE.
+    """
+    if not isinstance(item, Item):
+        raise TypeError(f"upsert takes items of class Item, not {type(item).__name__}")
+    if item.image is not None and item.vector is not None:
+        _refuse("ITEM_INVALID", "An item has a picture or a vector, not both.", "item", "Drop one.")
+    message = catalog_pb2.ItemInput(
+        id=item.id,
+        vector=None if item.vector is None else vector_message(item.vector),
+        attributes=dict(item.attributes),
+        metadata=_metadata(item.metadata),
+    )
+    if item.image is not None:
+        message.image = read_image(item.image)
+    return message
+
+
+def vector_message(values: ArrayLike) -> composition_pb2.Vector:
+    """The message of a raw vector of shape (d,)."""
+    return composition_pb2.Vector(values=as_vector(values).tolist())
+
+
+def missing_items(choice: MissingItems) -> composition_pb2.MissingItems.ValueType:
+    """The enum value of `fail` or `skip`."""
+    if choice not in _MISSING_ITEMS:
+        raise ValueError(f"missing_items is 'fail' or 'skip', not {choice!r}")
+    return _MISSING_ITEMS[choice]
+
+
+def collection_message(
+    name: str, encoder: str, space: Space, aliases: Mapping[str, Mapping[str, str]] | None
+) -> catalog_pb2.Collection:
+    """The message of a collection to create."""
+    return catalog_pb2.Collection(
+        name=name,
+        encoder=encoder,
+        space=catalog_pb2.Space(kind=_SPACE_KINDS[space.kind], keep_negative=space.keep_negative),
+        aliases=[
+            catalog_pb2.Alias(facet=facet, alias=alias, value=value)
+            for facet, names in (aliases or {}).items()
+            for alias, value in names.items()
+        ],
+    )
+
+
+def _limit(limit: int) -> int:
+    # On the wire 0 stands for the default, which nobody who writes 0 means.
+    if not 1 <= limit <= 1000:
+        _refuse("LIMIT_INVALID", f"The limit is {limit}.", "limit", "Use 1 to 1000.")
+    return limit
+
+
+def _term(term: Term) -> composition_pb2.Term:
+    operand = term.operand
+    if isinstance(operand, Attribute):
+        attribute = composition_pb2.Attribute(facet=operand.facet, value=operand.value)
+        return composition_pb2.Term(weight=term.weight, attribute=attribute)
+    if isinstance(operand, Facet):
+        return composition_pb2.Term(weight=term.weight, facet=operand.name)
+    if isinstance(operand, ItemReference):
+        return composition_pb2.Term(weight=term.weight, item_id=operand.id)
+    if isinstance(operand, Image):
+        return composition_pb2.Term(weight=term.weight, image=operand.data)
+    return composition_pb2.Term(weight=term.weight, vector=vector_message(operand.values))
+
+
+def _filters(conditions: tuple[Filter, ...]) -> filter_pb2.Filters:
+    return filter_pb2.Filters(filters=[filter_message(condition) for condition in conditions])
+
+
+def _metadata(metadata: Mapping[str, Any]) -> struct_pb2.Struct | None:
+    if not metadata:
+        return None
+    struct = struct_pb2.Struct()
+    try:
+        struct.update(dict(metadata))
+    except (TypeError, ValueError) as error:
+        _refuse("METADATA_INVALID", f"The metadata is no JSON: {error}.", "item.metadata", "")
+    return struct
+
+
+def _refuse(reason: str, message: str, field: str, remedy: str) -> NoReturn:
+    raise InvalidArgumentError(message, reason=reason, field=field, remedy=remedy)

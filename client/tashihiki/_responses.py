@@ -1,0 +1,162 @@
+"""Messages of the contract as the dataclasses that callers get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+from google.protobuf import json_format, struct_pb2, timestamp_pb2
+from numpy.typing import NDArray
+
+from tashihiki import status
+from tashihiki.catalog import Collection, FacetSummary, Space, StoredItem, ValueSummary
+from tashihiki.errors import TashihikiError
+from tashihiki.results import (
+    ComposeResult,
+    Contribution,
+    Hit,
+    ResolvedTerm,
+    SearchResult,
+    SearchRoute,
+    UnresolvedTerm,
+)
+from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
+
+_ROUTES = {
+    search_pb2.SEARCH_ROUTE_INDEX: SearchRoute.INDEX,
+    search_pb2.SEARCH_ROUTE_EXACT: SearchRoute.EXACT,
+}
+
+
+def search_result(response: search_pb2.SearchResponse) -> SearchResult:
+    """The answer to a search."""
+    terms = tuple(map(_resolved_term, response.terms))
+    return SearchResult(
+        hits=tuple(_hit(hit, terms) for hit in response.hits),
+        norm=response.norm,
+        terms=terms,
+        unresolved_terms=tuple(map(_unresolved_term, response.unresolved_terms)),
+        generation=response.generation,
+        route=_ROUTES.get(response.route, SearchRoute.UNKNOWN),
+        vector=_array(response.vector) if response.HasField("vector") else None,
+    )
+
+
+def batch_results(
+    response: search_pb2.BatchSearchResponse,
+) -> list[SearchResult | TashihikiError]:
+    """The answers to a batch of searches; errors are returned, not raised."""
+    return [
+        status.from_status(result.error)
+        if result.WhichOneof("result") == "error"
+        else search_result(result.response)
+        for result in response.results
+    ]
+
+
+def compose_result(response: search_pb2.ComposeResponse) -> ComposeResult:
+    """The answer to Compose."""
+    return ComposeResult(
+        vector=_array(response.vector),
+        norm=response.norm,
+        terms=tuple(map(_resolved_term, response.terms)),
+        unresolved_terms=tuple(map(_unresolved_term, response.unresolved_terms)),
+        generation=response.generation,
+    )
+
+
+def collection(message: catalog_pb2.Collection) -> Collection:
+    """A collection as the server describes it."""
+    aliases: dict[str, dict[str, str]] = {}
+    for alias in message.aliases:
+        aliases.setdefault(alias.facet, {})[alias.alias] = alias.value
+    return Collection(
+        name=message.name,
+        encoder=message.encoder,
+        space=Space(keep_negative=message.space.keep_negative),
+        aliases=aliases,
+        dimension=message.dimension,
+        item_count=message.item_count,
+        generation=message.generation,
+        create_time=_time(message.create_time) if message.HasField("create_time") else None,
+        stale_prototype_count=message.stale_prototype_count,
+    )
+
+
+def stored_item(message: catalog_pb2.Item) -> StoredItem:
+    """An item as the collection holds it."""
+    return StoredItem(
+        id=message.id,
+        attributes=dict(message.attributes),
+        metadata=_metadata(message.metadata),
+        create_time=_time(message.create_time) if message.HasField("create_time") else None,
+        update_time=_time(message.update_time) if message.HasField("update_time") else None,
+        vector=_array(message.vector) if message.HasField("vector") else None,
+        thumbnail=message.thumbnail or None,
+    )
+
+
+def facet_summary(message: catalog_pb2.FacetSummary) -> FacetSummary:
+    """A facet with its values."""
+    values = tuple(
+        ValueSummary(value.value, value.member_count, tuple(value.aliases))
+        for value in message.values
+    )
+    return FacetSummary(message.facet, values, message.unlabelled_count)
+
+
+def matrix(vectors: Iterable[composition_pb2.Vector]) -> NDArray[np.float32]:
+    """Vectors stacked to shape (n, d)."""
+    rows = [_array(vector) for vector in vectors]
+    return np.stack(rows) if rows else np.empty((0, 0), dtype=np.float32)
+
+
+def _hit(hit: search_pb2.Hit, terms: Sequence[ResolvedTerm]) -> Hit:
+    return Hit(
+        id=hit.id,
+        similarity=hit.similarity,
+        attributes=dict(hit.attributes),
+        metadata=_metadata(hit.metadata),
+        contributions=tuple(
+            Contribution(term.label, term.weight, share)
+            for term, share in zip(terms, hit.contributions, strict=False)
+        ),
+        thumbnail=hit.thumbnail or None,
+    )
+
+
+def _resolved_term(term: composition_pb2.ResolvedTerm) -> ResolvedTerm:
+    kind = term.WhichOneof("operand")
+    if kind == "attribute":
+        facet, value = term.attribute.facet, term.attribute.value
+        return ResolvedTerm(
+            term.label, term.weight, "attribute", facet, value, member_count=term.member_count
+        )
+    if kind == "ignored_facet":
+        return ResolvedTerm(term.label, term.weight, "facet", facet=term.ignored_facet)
+    if kind == "item_id":
+        return ResolvedTerm(term.label, term.weight, "item", name=term.item_id)
+    if kind == "image":
+        return ResolvedTerm(term.label, term.weight, "image", name=term.image)
+    if kind == "vector":
+        return ResolvedTerm(term.label, term.weight, "vector", name=term.vector)
+    return ResolvedTerm(term.label, term.weight, "unknown")
+
+
+def _unresolved_term(term: composition_pb2.UnresolvedTerm) -> UnresolvedTerm:
+    return UnresolvedTerm(term.label, term.weight, term.reason)
+
+
+def _array(vector: composition_pb2.Vector) -> NDArray[np.float32]:
+    return np.array(vector.values, dtype=np.float32)
+
+
+def _metadata(struct: struct_pb2.Struct) -> dict[str, Any]:
+    metadata: dict[str, Any] = json_format.MessageToDict(struct)
+    return metadata
+
+
+def _time(stamp: timestamp_pb2.Timestamp) -> datetime:
+    return stamp.ToDatetime(tzinfo=timezone.utc)

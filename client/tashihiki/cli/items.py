@@ -1,0 +1,68 @@
+"""`tashihiki items`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+
+from tashihiki.catalog import StoredItem
+from tashihiki.cli.failure import reporting
+from tashihiki.cli.options import (
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT,
+    CollectionName,
+    Json,
+    Server,
+    Timeout,
+    Where,
+)
+from tashihiki.cli.output import attribute_text, console, print_json, printable, table
+from tashihiki.client import Client
+
+Limit = Annotated[int, typer.Option("--limit", min=0, help="Items wanted; 0 for all.")]
+ItemId = Annotated[str | None, typer.Option("--id", metavar="ID", help="Only this item.")]
+
+
+def items(
+    collection: CollectionName,
+    limit: Limit = 20,
+    where: Where = None,
+    item_id: ItemId = None,
+    json: Json = False,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+) -> None:
+    """List the items of a collection; with --json, one object a line."""
+    if item_id is not None and where is not None:
+        raise typer.BadParameter("--id and --where exclude each other")
+    with reporting(where=where), Client(server, timeout=timeout) as client:
+        found: Iterator[StoredItem]
+        if item_id is not None:
+            found = iter([client.get_item(collection, item_id)])
+        else:
+            found = client.items(collection, where=where, page_size=min(limit or 1000, 1000))
+        _print_items(islice(found, limit or None), json)
+
+
+def _print_items(found: Iterator[StoredItem], json: bool) -> None:
+    if json:
+        for item in found:
+            print_json(_item_json(item))
+        return
+    grid = table("id", "attributes")
+    for item in found:
+        grid.add_row(printable(item.id), attribute_text(item.attributes))
+    console().print(grid if grid.row_count else "no items")
+
+
+def _item_json(item: StoredItem) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "attributes": dict(item.attributes),
+        "metadata": dict(item.metadata),
+        "create_time": item.create_time and item.create_time.isoformat(),
+        "update_time": item.update_time and item.update_time.isoformat(),
+    }

@@ -1,0 +1,74 @@
+"""Commands of the other packages, imported only when they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import typer
+
+from tashihiki.cli.failure import FAILED, reporting
+
+GROUP = "tashihiki.commands"
+
+# Help for commands whose packages may not be installed.
+_HELP = {
+    "serve": "Serve collections over gRPC.",
+    "demo": "Draw pictures to try things with.",
+    "index": "Fill a collection from a catalogue of pictures.",
+    "train": "Train an encoder on labelled pictures.",
+}
+_PASS_THROUGH = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def installed_commands() -> list[EntryPoint]:
+    """The entry points, one for each name, in the order of their names."""
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    return [found[name] for name in sorted(found)]
+
+
+def add_commands(app: typer.Typer, entries: Iterable[EntryPoint]) -> None:
+    """Registers a command for each entry point without importing it."""
+    for entry in entries:
+        app.command(
+            entry.name,
+            help=_HELP.get(entry.name, f"From {_package(entry)}."),
+            # The command's own --help answers, not one for this shell around it.
+            add_help_option=False,
+            context_settings=_PASS_THROUGH,
+        )(_delegate(entry))
+
+
+def _delegate(entry: EntryPoint) -> Callable[[typer.Context], None]:
+    def run(context: typer.Context) -> None:
+        with reporting():
+            command = _load(entry)
+            code = command(
+                args=list(context.args), prog_name=f"tashihiki {entry.name}", standalone_mode=False
+            )
+        if isinstance(code, int) and code:
+            raise typer.Exit(code)
+
+    return run
+
+
+def _load(entry: EntryPoint) -> Any:
+    try:
+        return entry.load()
+    except ImportError as error:
+        missing = error.name or str(error)
+        typer.echo(
+            f"error: `tashihiki {entry.name}` needs {missing}, which cannot be imported."
+            f" pip install 'tashihiki[{_extra(entry)}]'",
+            err=True,
+        )
+        raise typer.Exit(FAILED) from None
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.value.partition(":")[0].partition(".")[0]
+
+
+def _extra(entry: EntryPoint) -> str:
+    return _package(entry).removeprefix("tashihiki_")

@@ -1,0 +1,120 @@
+"""`tashihiki search`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tashihiki.cli.failure import reporting
+from tashihiki.cli.options import (
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT,
+    CollectionName,
+    Json,
+    Server,
+    Timeout,
+    Where,
+)
+from tashihiki.cli.output import print_json
+from tashihiki.cli.search_report import print_report, search_json
+from tashihiki.client import Client
+
+Expression = Annotated[
+    str, typer.Argument(help="What to add and subtract, for example `person KR + HAPPY`.")
+]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Hits wanted.")]
+ThisItem = Annotated[
+    str | None, typer.Option("--item", metavar="ID", help="The item that `this item` stands for.")
+]
+ThisImage = Annotated[
+    Path | None,
+    typer.Option(
+        "--image",
+        metavar="FILE",
+        exists=True,
+        dir_okay=False,
+        help="The picture that `this image` stands for.",
+    ),
+]
+Bind = Annotated[
+    list[str] | None,
+    typer.Option("--bind", metavar="NAME=FILE", help="A picture that `image(NAME)` stands for."),
+]
+IncludeOperands = Annotated[
+    bool, typer.Option("--include-operands", help="Let items of the query be hits too.")
+]
+Sheet = Annotated[
+    Path | None,
+    typer.Option("--sheet", metavar="FILE", help="Draw query and hits into this PNG file."),
+]
+
+
+def search(
+    collection: CollectionName,
+    expression: Expression,
+    limit: Limit = 10,
+    item: ThisItem = None,
+    image: ThisImage = None,
+    bind: Bind = None,
+    where: Where = None,
+    include_operands: IncludeOperands = False,
+    json: Json = False,
+    sheet: Sheet = None,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+) -> None:
+    """Search a collection by adding and subtracting."""
+    _refuse_option(expression)
+    bound = _bindings(bind or [])
+    with reporting(expression, where), Client(server, timeout=timeout) as client:
+        if sheet is not None:
+            _require_pillow()
+        result = client.search(
+            collection,
+            expression,
+            limit=limit,
+            where=where,
+            this_item=item,
+            this_image=image,
+            images=bound,
+            include_operands=include_operands,
+            include_thumbnails=sheet is not None,
+        )
+        if sheet is not None:
+            from tashihiki.cli.sheet import operand_cards, write_sheet
+
+            pictures = bound if image is None else {"this image": image, **bound}
+            cards = operand_cards(client, collection, result, pictures)
+            write_sheet(sheet, expression, cards, result)
+        if json:
+            print_json(search_json(result))
+        else:
+            print_report(result)
+
+
+def _refuse_option(expression: str) -> None:
+    # Unknown options are let through, for expressions such as `-red + blue`.
+    if expression.startswith("--"):
+        raise typer.BadParameter(f"No such option: {expression}")
+
+
+def _bindings(bind: list[str]) -> dict[str, Path]:
+    bound: dict[str, Path] = {}
+    for binding in bind:
+        name, equals, file = binding.partition("=")
+        if not (name and equals and file):
+            raise typer.BadParameter(f"{binding!r} is not NAME=FILE", param_hint="--bind")
+        if not Path(file).is_file():
+            raise typer.BadParameter(f"File {file!r} does not exist.", param_hint="--bind")
+        bound[name] = Path(file)
+    return bound
+
+
+def _require_pillow() -> None:
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        typer.echo("error: --sheet needs Pillow: pip install 'tashihiki[sheet]'", err=True)
+        raise typer.Exit(1) from None

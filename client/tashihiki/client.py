@@ -1,0 +1,332 @@
+"""The client for threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tashihiki import _batches, _calls
+from tashihiki._channel import ChannelOptions
+from tashihiki._connection import Connection, Settings
+from tashihiki._image import ImageSource
+from tashihiki.catalog import (
+    Collection,
+    DeleteResult,
+    FacetSummary,
+    Item,
+    Space,
+    StoredItem,
+    UpsertResult,
+)
+from tashihiki.config import KeepAliveConfig, RetryConfig, TLSConfig
+from tashihiki.errors import TashihikiError
+from tashihiki.query import Condition, MissingItems, Query, Search
+from tashihiki.results import ComposeResult, HealthStatus, SearchResult
+
+
+class Client:
+    """Calls a Tashihiki server; one client serves any number of threads.
+
+    Every verb takes `timeout`, the seconds for this call instead of the client's, and raises
+    a subclass of `TashihikiError`: InvalidArgumentError, NotFoundError, AlreadyExistsError,
+    FailedPreconditionError (also after `close()`), ResourceExhaustedError, UnavailableError
+    (after the retries), DeadlineExceededError, CancelledError, InternalError, UnknownError.
+    """
+
+    def __init__(
+        self,
+        target: str = "localhost:50051",
+        *,
+        timeout: float = 10.0,
+        tls: TLSConfig | None = None,
+        retry: RetryConfig | None = None,
+        keep_alive: KeepAliveConfig | None = None,
+        wait_for_ready: bool = False,
+        options: ChannelOptions = (),
+    ) -> None:
+        """Opens no connection yet; the first call does.
+
+        Args:
+            target: `host:port`, or any gRPC name; calls go round its addresses in turn.
+            timeout: seconds for each call, its retries included.
+            tls: encryption; none when None.
+            retry: retries of UNAVAILABLE.
+            keep_alive: pings while calls are under way.
+            wait_for_ready: let calls wait for a server that is not up yet, until their
+                deadline, instead of failing with UnavailableError.
+            options: gRPC channel arguments that override the client's own.
+        """
+        self._connection = Connection(
+            Settings(
+                target,
+                timeout,
+                tls,
+                retry or RetryConfig(),
+                keep_alive or KeepAliveConfig(),
+                wait_for_ready,
+                options,
+            )
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancels what is under way and hangs up; closing again does nothing."""
+        self._connection.close()
+
+    def search(
+        self,
+        collection: str,
+        query: Query,
+        *,
+        limit: int = 10,
+        where: Condition | None = None,
+        this_item: str | None = None,
+        this_image: ImageSource | None = None,
+        images: Mapping[str, ImageSource] | None = None,
+        vectors: Mapping[str, ArrayLike] | None = None,
+        include_operands: bool = False,
+        missing_items: MissingItems = "fail",
+        include_vector: bool = False,
+        include_thumbnails: bool = False,
+        timeout: float | None = None,
+    ) -> SearchResult:
+        """The items most similar to a composition.
+
+        Args:
+            collection: the collection's name.
+            query: a composition, or expression text such as `person KR + HAPPY`.
+            limit: hits wanted, 1 to 1000.
+            where: which items may be hits: a filter, or text such as `colour in (red, blue)`.
+            this_item: the id that `this item` stands for.
+            this_image: the picture that `this image` stands for.
+            images: the pictures that `image(NAME)` stands for, by name.
+            vectors: the vectors that `vector(NAME)` stands for, by name; shape (d,).
+            include_operands: let items of the query be hits too.
+            missing_items: fail for item ids that are not there, or skip and report them.
+            include_vector: also return the composed vector, shape (d,).
+            include_thumbnails: also return the hits' thumbnails, JPEG.
+        """
+        call = _calls.search(
+            Search(
+                collection=collection,
+                query=query,
+                limit=limit,
+                where=where,
+                this_item=this_item,
+                this_image=this_image,
+                images=images or {},
+                vectors=vectors or {},
+                include_operands=include_operands,
+                missing_items=missing_items,
+                include_vector=include_vector,
+                include_thumbnails=include_thumbnails,
+            )
+        )
+        return self._connection.run(call, timeout)
+
+    def batch_search(
+        self, searches: Sequence[Search], *, timeout: float | None = None
+    ) -> list[SearchResult | TashihikiError]:
+        """Up to 100 searches in one call, answered in the same order.
+
+        A search that fails has its error in the list; it is not raised.
+        """
+        return self._connection.run(_calls.batch_search(searches), timeout)
+
+    def compose(
+        self,
+        collection: str,
+        query: Query,
+        *,
+        this_item: str | None = None,
+        this_image: ImageSource | None = None,
+        images: Mapping[str, ImageSource] | None = None,
+        vectors: Mapping[str, ArrayLike] | None = None,
+        missing_items: MissingItems = "fail",
+        timeout: float | None = None,
+    ) -> ComposeResult:
+        """The composed vector, and how each term was understood, without a search."""
+        call = _calls.compose(
+            collection, query, this_item, this_image, images, vectors, missing_items
+        )
+        return self._connection.run(call, timeout)
+
+    def create_collection(
+        self,
+        name: str,
+        *,
+        encoder: str = "",
+        space: Space | None = None,
+        aliases: Mapping[str, Mapping[str, str]] | None = None,
+        timeout: float | None = None,
+    ) -> Collection:
+        """Makes an empty collection; AlreadyExistsError when the name is taken.
+
+        Args:
+            name: 1 to 63 of a-z, 0-9, `-` and `_`, starting with a letter or digit.
+            encoder: an encoder's name or fingerprint; the server's default when empty.
+            space: how compositions become vectors; the plain sum when None.
+            aliases: per facet, other names of values: `{"expression": {"HA": "HAPPY"}}`.
+        """
+        call = _calls.create_collection(name, encoder, space or Space(), aliases)
+        return self._connection.run(call, timeout)
+
+    def get_collection(self, name: str, *, timeout: float | None = None) -> Collection:
+        """One collection; NotFoundError when it is not there."""
+        return self._connection.run(_calls.get_collection(name), timeout)
+
+    def list_collections(self, *, timeout: float | None = None) -> list[Collection]:
+        """All collections; `timeout` is for each page."""
+        found: list[Collection] = []
+        token = ""
+        while True:
+            page = self._connection.run(_calls.list_collections(token), timeout)
+            found.extend(page.entries)
+            token = page.next_token
+            if not token:
+                return found
+
+    def delete_collection(self, name: str, *, timeout: float | None = None) -> None:
+        """Deletes a collection and every item in it."""
+        self._connection.run(_calls.delete_collection(name), timeout)
+
+    def upsert(
+        self,
+        collection: str,
+        items: Iterable[Item],
+        *,
+        batch_size: int = 100,
+        on_error: Literal["raise", "collect"] = "raise",
+        timeout: float | None = None,
+    ) -> UpsertResult:
+        """Adds or replaces items, in batches; each is durable once it is answered.
+
+        Args:
+            collection: the collection's name.
+            items: the items; pictures are read when their batch is sent.
+            batch_size: items in one call, 1 to 1000; fewer when they are large.
+            on_error: `raise` stops at the first batch that holds a bad item and writes none
+                of it, though the batches before it stay; `collect` writes all sound items
+                and returns an error for each of the others.
+            timeout: seconds for each batch.
+        """
+        if on_error not in ("raise", "collect"):
+            raise ValueError(f"on_error is 'raise' or 'collect', not {on_error!r}")
+        collect = on_error == "collect"
+        answers: list[UpsertResult] = []
+        batches = _batches.item_batches(items, batch_size, collect)
+        for batch in batches:
+            answer = UpsertResult(0)
+            if batch.messages:
+                call = _calls.upsert(collection, batch.messages, collect)
+                answer = self._connection.run(call, timeout)
+            answers.append(batch.settle(answer))
+        return _batches.total(answers)
+
+    def get_item(
+        self,
+        collection: str,
+        item_id: str,
+        *,
+        include_vector: bool = False,
+        include_thumbnail: bool = False,
+        timeout: float | None = None,
+    ) -> StoredItem:
+        """One item; NotFoundError when it is not there."""
+        call = _calls.get_item(collection, item_id, include_vector, include_thumbnail)
+        return self._connection.run(call, timeout)
+
+    def items(
+        self,
+        collection: str,
+        *,
+        where: Condition | None = None,
+        include_vectors: bool = False,
+        include_thumbnails: bool = False,
+        page_size: int = 100,
+        timeout: float | None = None,
+    ) -> Iterator[StoredItem]:
+        """The items in the order of their ids, fetched page by page as they are asked for.
+
+        Args:
+            collection: the collection's name.
+            where: only the items that meet a filter or filter text.
+            include_vectors: with their embeddings, shape (d,).
+            include_thumbnails: with their thumbnails, JPEG.
+            page_size: items in one call, 1 to 1000.
+            timeout: seconds for each page.
+        """
+        token = ""
+        while True:
+            call = _calls.list_items(
+                collection, where, include_vectors, include_thumbnails, page_size, token
+            )
+            page = self._connection.run(call, timeout)
+            yield from page.entries
+            token = page.next_token
+            if not token:
+                return
+
+    def delete_items(
+        self,
+        collection: str,
+        ids: Iterable[str],
+        *,
+        missing_items: MissingItems = "fail",
+        timeout: float | None = None,
+    ) -> DeleteResult:
+        """Deletes items by id, a thousand in one call.
+
+        Args:
+            collection: the collection's name.
+            ids: the items' ids.
+            missing_items: NotFoundError for ids that are not there, with nothing of that
+                call deleted, or skip and report them.
+            timeout: seconds for each call.
+        """
+        count = 0
+        missing: list[str] = []
+        for batch in _batches.id_batches(ids):
+            call = _calls.delete_items(collection, batch, missing_items)
+            answer = self._connection.run(call, timeout)
+            count += answer.count
+            missing.extend(answer.missing_ids)
+        return DeleteResult(count, tuple(missing))
+
+    def attributes(
+        self, collection: str, *, facet: str = "", timeout: float | None = None
+    ) -> tuple[FacetSummary, ...]:
+        """The facets with their values and member counts; one facet alone when named."""
+        return self._connection.run(_calls.attributes(collection, facet), timeout)
+
+    def embed(
+        self, collection: str, images: Iterable[ImageSource], *, timeout: float | None = None
+    ) -> NDArray[np.float32]:
+        """The embeddings of pictures by the collection's encoder.
+
+        Returns:
+            Shape (n, d), unit rows, in the order of the pictures; (0, 0) for none.
+        """
+        rows: list[NDArray[np.float32]] = []
+        batches = _batches.image_batches(images)
+        for batch in batches:
+            rows.append(self._connection.run(_calls.embed(collection, batch), timeout))
+        return np.concatenate(rows) if rows else np.empty((0, 0), dtype=np.float32)
+
+    def health(self, *, timeout: float | None = None) -> HealthStatus:
+        """What the server's health service says about the whole server."""
+        return self._connection.run(_calls.health(), timeout)

@@ -1,0 +1,50 @@
+"""One search, as data: what `Client.search` takes, for use in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from numpy.typing import ArrayLike
+
+from tashihiki._image import ImageSource
+from tashihiki.composition import Composable
+from tashihiki.filters import Filter
+
+Query: TypeAlias = str | Composable
+Condition: TypeAlias = str | Filter
+MissingItems: TypeAlias = Literal["fail", "skip"]
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """A search of one collection; the arguments are those of `Client.search`.
+
+    Attributes:
+        collection: the collection's name.
+        query: a composition or expression text.
+        limit: hits wanted, 1 to 1000.
+        where: which items may be hits: a filter or filter text.
+        this_item: the id that `this item` stands for.
+        this_image: the picture that `this image` stands for.
+        images: the pictures that `image(NAME)` stands for, by name.
+        vectors: the vectors that `vector(NAME)` stands for, by name; shape (d,).
+        include_operands: let items of the query be hits too.
+        missing_items: fail for item ids that are not there, or skip them.
+        include_vector: also return the composed vector.
+        include_thumbnails: also return the hits' thumbnails.
+    """
+
+    collection: str
+    query: Query
+    limit: int = 10
+    where: Condition | None = None
+    this_item: str | None = None
+    this_image: ImageSource | None = None
+    images: Mapping[str, ImageSource] = field(default_factory=dict)
+    vectors: Mapping[str, ArrayLike] = field(default_factory=dict)
+    include_operands: bool = False
+    missing_items: MissingItems = "fail"
+    include_vector: bool = False
+    include_thumbnails: bool = False

@@ -1,0 +1,148 @@
+"""Answers to searches."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+TermKind = Literal["attribute", "facet", "item", "image", "vector", "unknown"]
+
+
+class SearchRoute(enum.Enum):
+    """How the nearest items were found."""
+
+    INDEX = "index"
+    EXACT = "exact"
+    UNKNOWN = "unknown"
+
+
+class HealthStatus(enum.Enum):
+    """What the server's health service says."""
+
+    UNKNOWN = 0
+    SERVING = 1
+    NOT_SERVING = 2
+
+
+@dataclass(frozen=True)
+class ResolvedTerm:
+    """How one term was understood.
+
+    Attributes:
+        label: the term in words, for example `expression:HAPPY`.
+        weight: the signed weight, parentheses multiplied out.
+        kind: what it turned out to be; `facet` is a facet that is ignored.
+        facet: of an attribute or an ignored facet, else "".
+        value: of an attribute, else "".
+        name: an item's id, or the name or number of a picture or vector, else "".
+        member_count: the items behind an attribute's prototype, else 0.
+    """
+
+    label: str
+    weight: float
+    kind: TermKind
+    facet: str = ""
+    value: str = ""
+    name: str = ""
+    member_count: int = 0
+
+
+@dataclass(frozen=True)
+class UnresolvedTerm:
+    """A term that was left out, and why (UPPER_SNAKE)."""
+
+    label: str
+    weight: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one term adds to a hit's similarity; a hit's contributions sum to it."""
+
+    label: str
+    weight: float
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One item found.
+
+    Attributes:
+        id: the item's id.
+        similarity: cosine to the composed vector, in [-1, 1]; higher is better.
+        attributes: facet to value.
+        metadata: what was stored with the item.
+        contributions: one for each resolved term, in the same order.
+        thumbnail: a small JPEG, when asked for; None for items given as vectors.
+    """
+
+    id: str
+    similarity: float
+    attributes: Mapping[str, str]
+    metadata: Mapping[str, Any]
+    contributions: tuple[Contribution, ...]
+    thumbnail: bytes | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """The hits, most similar first, and how the query was understood.
+
+    Iteration, `len()` and indexing go over the hits.
+
+    Attributes:
+        hits: the items found.
+        norm: Euclidean norm of the composition before it was normalised.
+        terms: the terms as understood.
+        unresolved_terms: the terms left out.
+        generation: the published state of space and index that answered.
+        route: how the nearest items were found.
+        vector: the composed unit vector, shape (d,), float32, when asked for.
+    """
+
+    hits: tuple[Hit, ...]
+    norm: float
+    terms: tuple[ResolvedTerm, ...]
+    unresolved_terms: tuple[UnresolvedTerm, ...]
+    generation: int
+    route: SearchRoute
+    vector: NDArray[np.float32] | None = None
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
+    def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
+        return self.hits[index]
+
+
+@dataclass(frozen=True, eq=False)
+class ComposeResult:
+    """A composed query without a search.
+
+    Attributes:
+        vector: unit length, shape (d,), float32.
+        norm: Euclidean norm of the composition before it was normalised.
+        terms: the terms as understood.
+        unresolved_terms: the terms left out.
+        generation: the published state of space and index that answered.
+    """
+
+    vector: NDArray[np.float32]
+    norm: float
+    terms: tuple[ResolvedTerm, ...]
+    unresolved_terms: tuple[UnresolvedTerm, ...]
+    generation: int
