@@ -1,0 +1,356 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from scripted_server import ScriptedServer
+from tashihiki import InvalidArgumentError, NotFoundError
+from tashihiki.cli.app import application, main
+from tashihiki.cli.failure import caret
+from tashihiki.v1 import catalog_pb2
+from test_verbs import ANSWER
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASHIHIKI_SERVER", server.target)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def run(*args: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(args)
+    code = ended.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def spawn(*args: str, **options: Any) -> subprocess.Popen[str]:
+    code = "from tashihiki.cli.app import main; main()"
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", code, *args], **{**pipes, **options})
+
+
+def test_a_search_prints_how_it_was_understood_and_the_hits(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer("Search", ANSWER)
+    assert run("search", "items", "this item − background + 0.5 red", "--item", "mug_7") == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[:5] == [
+        "+1  this item: item mug_7",
+        "+0.5  red: colour:red, prototype of 9 items",
+        "-1  background: the facet background is ignored",
+        "+1  item(x): left out, UNKNOWN_ITEM",
+        "norm 1.500, generation 4, route exact",
+    ]
+    rows = [line.split() for line in lines if "mug_" in line][1:]
+    assert rows == [
+        ["1", "mug_1", "0.7500", "+0.500", "+0.250", "colour:red"],
+        ["2", "mug_2", "0.5000", "+0.500", "+0.000"],
+    ]
+    assert server.received("Search")[0].query.bindings.this_item == "mug_7"
+
+
+def test_piped_ids_are_whole(server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    long_id = "[red]" + "x" * 500
+    page = catalog_pb2.ListItemsResponse(items=[catalog_pb2.Item(id=long_id)])
+    server.answer("ListItems", page)
+    assert run("items", "items") == 0
+    assert long_id in capsys.readouterr().out
+
+
+def test_control_characters_do_not_reach_the_terminal(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = catalog_pb2.Item(id="a", attributes={"colour": "\x1b[31mred"})
+    server.answer("ListItems", catalog_pb2.ListItemsResponse(items=[item]))
+    assert run("items", "items") == 0
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_json_for_scripts(server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.answer("Search", ANSWER)
+    assert run("search", "items", "red", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["hits"][0]["contributions"][1] == {
+        "label": "red",
+        "weight": 0.5,
+        "similarity": 0.25,
+    }
+    assert (answer["route"], answer["generation"]) == ("exact", 4)
+    assert answer["unresolved_terms"][0]["reason"] == "UNKNOWN_ITEM"
+
+
+def test_items_attributes_and_collections_as_json(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = [catalog_pb2.Item(id="a"), catalog_pb2.Item(id="猫")]
+    server.answer("ListItems", catalog_pb2.ListItemsResponse(items=items))
+    assert run("items", "items", "--json", "--limit", "0", "--where", "colour:red") == 0
+    assert [json.loads(line)["id"] for line in capsys.readouterr().out.splitlines()] == ["a", "猫"]
+    value = catalog_pb2.ValueSummary(value="HAPPY", member_count=30)
+    summary = catalog_pb2.FacetSummary(facet="expression", values=[value])
+    server.answer("ListAttributes", catalog_pb2.ListAttributesResponse(facets=[summary]))
+    assert run("attributes", "faces", "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["values"][0]["member_count"] == 30
+    collections = [catalog_pb2.Collection(name="faces", item_count=213)]
+    server.answer("ListCollections", catalog_pb2.ListCollectionsResponse(collections=collections))
+    assert run("collections", "--json") == 0
+    assert json.loads(capsys.readouterr().out)[0]["item_count"] == 213
+
+
+def test_items_attributes_and_collections_as_tables(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = catalog_pb2.Item(id="a", attributes={"colour": "red"})
+    server.answer("GetItem", catalog_pb2.GetItemResponse(item=item))
+    assert run("items", "items", "--id", "a") == 0
+    assert "colour:red" in capsys.readouterr().out
+    value = catalog_pb2.ValueSummary(value="HAPPY", member_count=30, aliases=["HA"])
+    summary = catalog_pb2.FacetSummary(facet="expression", values=[value], unlabelled_count=2)
+    server.answer("ListAttributes", catalog_pb2.ListAttributesResponse(facets=[summary]))
+    assert run("attributes", "faces", "--facet", "expression") == 0
+    shown = capsys.readouterr().out
+    assert "HAPPY" in shown
+    assert "(no label)" in shown
+    assert run("collections") == 0
+    assert "no collections" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dashes", [[], ["--"]])
+def test_an_expression_may_begin_with_a_minus(dashes: list[str], server: ScriptedServer) -> None:
+    assert run("search", "items", "--limit", "3", *dashes, "-red + blue") == 0
+    assert server.received("Search")[0].query.expression == "-red + blue"
+    assert server.received("Search")[0].limit == 3
+
+
+def test_pictures_are_bound(server: ScriptedServer, tmp_path: Path) -> None:
+    mug = tmp_path / "mug.jpg"
+    mug.write_bytes(b"jpeg")
+    bindings = ["--image", str(mug), "--bind", f"a={mug}", "--bind", f"b={mug}"]
+    assert run("search", "items", "this image + image(a) - image(b)", *bindings) == 0
+    bound = server.received("Search")[0].query.bindings
+    assert (bound.this_image, dict(bound.images)) == (b"jpeg", {"a": b"jpeg", "b": b"jpeg"})
+
+
+def test_an_error_points_at_its_place(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = InvalidArgumentError(
+        "`red` may be two things",
+        reason="AMBIGUOUS_VALUE",
+        field="query.expression",
+        remedy="Name the facet.",
+        details={"position": "5", "length": "3", "candidates": "colour:red, trim:red"},
+    )
+    server.answer("Search", error)
+    assert run("search", "items", "赤い + red") == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "error: AMBIGUOUS_VALUE: `red` may be two things (field query.expression) Name the facet.",
+        "  赤い + red",
+        "         ^^^",
+        "  candidates: colour:red, trim:red",
+    ]
+
+
+def test_an_error_in_the_filter_points_into_the_filter(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = InvalidArgumentError(
+        "no", reason="FILTER_INVALID", field="filter.expression", details={"position": "7"}
+    )
+    server.answer("ListItems", error)
+    assert run("items", "items", "--where", "colour ! red") == 1
+    assert capsys.readouterr().err.splitlines()[1:] == ["  colour ! red", "         ^"]
+
+
+@pytest.mark.parametrize(
+    ("text", "position", "length", "mark"),
+    [("a + ", 4, "1", "    ^"), ("a\n+ b", 2, "", "  ^"), ("猫 + 犬", 4, "1", "     ^^")],
+)
+def test_carets(text: str, position: int, length: str, mark: str) -> None:
+    assert caret(text, position, length)[1] == f"  {mark}"
+
+
+def test_errors_of_the_server_exit_with_1(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer("GetItem", NotFoundError("No such item.", reason="UNKNOWN_ITEM"))
+    assert run("items", "items", "--id", "x") == 1
+    assert capsys.readouterr().err == "error: UNKNOWN_ITEM: No such item.\n"
+    assert run("items", "items", "--server", "127.0.0.1:1") == 1
+    assert "Check that a server runs at 127.0.0.1:1." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["search"],
+        ["search", "items"],
+        ["search", "items", "red", "--limit", "0"],
+        ["search", "items", "red", "--limt", "3"],
+        ["search", "items", "--red"],
+        ["search", "items", "red", "--image", "/no/such.jpg"],
+        ["search", "items", "red", "--bind", "a"],
+        ["search", "items", "red", "--bind", "a=/no/such.jpg"],
+        ["items", "items", "--id", "a", "--where", "colour:red"],
+        ["items", "items", "--timeout", "0"],
+        ["no-such-command"],
+    ],
+)
+def test_usage_errors_exit_with_2(
+    args: list[str], server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*args) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert not server.calls
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out.startswith("tashihiki ")
+    assert run("--help") == 0
+    shown = capsys.readouterr().out
+    for name in ("search", "items", "attributes", "collections", "serve", "demo", "index", "train"):
+        assert name in shown
+
+
+@pytest.mark.parametrize("extra", ["server", "training"])
+def test_a_missing_package_is_named(extra: str, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = EntryPoint("serve", f"tashihiki_{extra}.not_there:command", "tashihiki.commands")
+    app = application([entry])
+    with pytest.raises(SystemExit) as ended:
+        app(args=["--help"], prog_name="tashihiki")
+    assert ended.value.code == 0
+    assert "Serve collections" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        app(args=["serve", "--port", "1"], prog_name="tashihiki")
+    assert ended.value.code == 1
+    error = capsys.readouterr().err
+    assert f"needs tashihiki_{extra}.not_there" in error
+    assert f"pip install 'tashihiki[{extra}]'" in error
+
+
+PLUGIN = """
+import typer
+app = typer.Typer(add_completion=False)
+
+@app.command()
+def serve(port: int = 1, fail: bool = False, exit_code: int = 0):
+    "Serves."
+    if fail:
+        raise OSError("port in use")
+    print("port", port)
+    raise typer.Exit(exit_code)
+
+command = typer.main.get_command(app)
+"""
+
+
+@pytest.mark.parametrize("name", ["app", "command"])
+def test_other_packages_bring_commands(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "plugin_for_a_test.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = EntryPoint("serve", f"plugin_for_a_test:{name}", "tashihiki.commands")
+    cases = [
+        (["--port", "7"], 0, "port 7"),
+        (["--exit-code", "3"], 3, "port 1"),
+        (["--port", "x"], 2, "--port"),
+        (["--fail"], 1, "error: port in use"),
+        (["--help"], 0, "tashihiki serve"),
+    ]
+    for args, code, text in cases:
+        with pytest.raises(SystemExit) as ended:
+            application([entry])(args=["serve", *args], prog_name="tashihiki")
+        assert ended.value.code == code
+        captured = capsys.readouterr()
+        assert text in captured.out + captured.err
+
+
+def test_a_fault_of_our_own_shows_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError("oops")
+
+    monkeypatch.setattr("tashihiki.cli.search.print_report", fail)
+    assert run("search", "items", "red") == 1
+    assert "RuntimeError: oops" in capsys.readouterr().err
+    monkeypatch.setenv("TASHIHIKI_TRACEBACK", "1")
+    with pytest.raises(RuntimeError):
+        main(["search", "items", "red"])
+
+
+def test_the_sheet_is_a_picture(server: ScriptedServer, tmp_path: Path) -> None:
+    server.answer("Search", ANSWER)
+    picture, sheet = tmp_path / "mug.png", tmp_path / "sheet.png"
+    Image.new("RGB", (30, 20), "red").save(picture)
+    thumbnail = picture.read_bytes()
+    item = catalog_pb2.Item(id="猫", thumbnail=thumbnail)
+    server.answer("GetItem", catalog_pb2.GetItemResponse(item=item))
+    query = "this item − 赤い + " + "long " * 99
+    assert run("search", "items", query, "--image", str(picture), "--sheet", str(sheet)) == 0
+    assert server.received("Search")[0].include_thumbnails
+    with Image.open(sheet) as drawn:
+        assert drawn.format == "PNG"
+        colours = {colour for _, colour in drawn.getcolors(1 << 20) or []}
+    assert {(255, 0, 0), (200, 200, 200)} <= colours
+
+
+def test_a_sheet_that_cannot_be_written(
+    server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("search", "items", "red", "--sheet", str(tmp_path / "no" / "sheet.png")) == 1
+    assert "sheet.png" in capsys.readouterr().err
+
+
+def test_a_sheet_without_pillow_says_what_to_install(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert run("search", "items", "red", "--sheet", "sheet.png") == 1
+    assert "pip install 'tashihiki[sheet]'" in capsys.readouterr().err
+    assert not server.calls
+
+
+def test_a_reader_that_goes_away_is_no_error(server: ScriptedServer) -> None:
+    items = [catalog_pb2.Item(id="x" * 500) for _ in range(1000)]
+    server.answer("ListItems", catalog_pb2.ListItemsResponse(items=items))
+    process = spawn("items", "items", "--json", "--limit", "0")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.wait()
+
+
+def test_control_c_exits_with_130(server: ScriptedServer) -> None:
+    def wait(request: Any, context: Any) -> catalog_pb2.ListItemsResponse:
+        while context.is_active():
+            time.sleep(0.01)
+        return catalog_pb2.ListItemsResponse()
+
+    server.answer("ListItems", wait)
+    process = spawn("items", "items")
+    while not server.calls:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=10)
+    assert (process.returncode, error) == (130, "")
