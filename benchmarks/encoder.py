@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
+from benchmarks.timing import medians, table
 from tashihiki_server.encoder.manifest import MODEL_FILE
 from tashihiki_server.encoder.openvino import OpenVinoEncoder
 from tashihiki_server.library import SHIPPED_ENCODER
-
-from benchmarks.timing import medians, table
 
 ROUNDS = 30
 PICTURES = 16

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.timing import medians, table
 from tashihiki_server.index.build import Calibration, calibrate
 from tashihiki_server.index.ngt import NgtIndex, build_ngt
 from tashihiki_server.space.base import Vectors
-
-from benchmarks.timing import medians, table
 
 COUNT, DIMENSION, CLUSTERS = 10_000, 1280, 100
 QUERIES = 200

@@ -19,9 +19,9 @@ from multiprocessing.connection import Connection
 import grpc
 import numpy as np
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tashihiki.v1 import catalog_pb2, catalog_pb2_grpc
 
 from benchmarks.timing import table
+from tashihiki.v1 import catalog_pb2, catalog_pb2_grpc
 
 SECONDS = 3.0
 ROUNDS = 3

@@ -59,4 +59,5 @@ def tiny_embedding(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     tile = SIZE // GRID
     means = pixels.astype(np.float64).reshape(GRID, tile, GRID, tile, 3).mean(axis=(1, 3))
     flat = means.transpose(2, 0, 1).ravel() + 1.0
-    return flat / np.linalg.norm(flat)
+    embedding: NDArray[np.float64] = flat / np.linalg.norm(flat)
+    return embedding

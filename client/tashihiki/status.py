@@ -32,6 +32,10 @@ _BY_CODE: dict[grpc.StatusCode, type[TashihikiError]] = {
 _CODE_BY_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
+# gRPC drops an answer whose trailers exceed its limit, and percent-encodes the message.
+_MAX_SHOWN = 300
+
+
 def to_status(error: TashihikiError) -> status_pb2.Status:
     """Packs an error for the wire."""
     metadata = dict(error.details)
@@ -39,10 +43,20 @@ def to_status(error: TashihikiError) -> status_pb2.Status:
         metadata["field"] = error.field
     if error.remedy:
         metadata["remedy"] = error.remedy
-    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
+    info = error_details_pb2.ErrorInfo(
+        reason=error.reason,
+        domain=DOMAIN,
+        metadata={name: _shown(text) for name, text in metadata.items()},
+    )
     detail = any_pb2.Any()
     detail.Pack(info)
-    return status_pb2.Status(code=error.code.value[0], message=error.message, details=[detail])
+    return status_pb2.Status(
+        code=error.code.value[0], message=_shown(error.message), details=[detail]
+    )
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"
 
 
 def from_status(status: status_pb2.Status) -> TashihikiError:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
+
 from tashihiki.errors import InvalidArgumentError
 
 # Decoding never goes below what a thumbnail needs, so that every caller gets the same pixels.
@@ -30,6 +33,11 @@ class ImageLimits:
 
     max_bytes: int = 20 * 2**20
     max_pixels: int = 50_000_000
+
+    def __post_init__(self) -> None:
+        # Pillow's own limit guards what it allocates while it opens a file, so it stays on, but
+        # must not refuse what this one allows. It is only ever raised: no thread can undo another.
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS or 0, self.max_pixels)
 
 
 def decode(data: bytes, size: int, limits: ImageLimits, field: str = "image") -> Image.Image:
@@ -59,7 +67,11 @@ def decode(data: bytes, size: int, limits: ImageLimits, field: str = "image") ->
             "Send a smaller file; the search sees no more than a thumbnail of it.",
         )
     try:
-        picture = Image.open(io.BytesIO(data), formats=FORMATS)
+        picture = _opened(data, limits, field)
+        picture.draft("RGB", (max(size, THUMBNAIL_SIZE),) * 2)
+        return _on_white(ImageOps.exif_transpose(picture))
+    except InvalidArgumentError:
+        raise
     except UnidentifiedImageError:
         raise _refusal(
             "IMAGE_FORMAT_UNKNOWN",
@@ -67,22 +79,24 @@ def decode(data: bytes, size: int, limits: ImageLimits, field: str = "image") ->
             field,
             f"Send one of {', '.join(FORMATS)}.",
         ) from None
-    except Image.DecompressionBombError:
-        raise _too_many_pixels("far too many", limits, field) from None
-    except Exception as error:
-        raise _broken(error, field) from error
-    width, height = picture.size
-    if width * height > limits.max_pixels:
-        raise _too_many_pixels(f"{width}×{height}", limits, field)
-    try:
-        edge = max(size, THUMBNAIL_SIZE)
-        picture.draft("RGB", (edge, edge))
-        return _on_white(ImageOps.exif_transpose(picture))
-    except Image.DecompressionBombError:
-        raise _too_many_pixels("far too many", limits, field) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        pixels = re.search(r"[0-9]+", str(error))
+        raise _too_many_pixels(pixels.group() if pixels else "more", limits, field) from None
     except Exception as error:
         # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, … for bad data.
         raise _broken(error, field) from error
+
+
+def _opened(data: bytes, limits: ImageLimits, field: str) -> Image.Image:
+    picture = Image.open(io.BytesIO(data), formats=FORMATS)
+    width, height = picture.size
+    if isinstance(picture, TiffImageFile):
+        # A tile is decoded whole, however little of it the picture shows.
+        width = max(width, picture.tag_v2.get(TILEWIDTH, 0))
+        height = max(height, picture.tag_v2.get(TILELENGTH, 0))
+    if width * height > limits.max_pixels:
+        raise _too_many_pixels(f"{width}×{height}", limits, field)
+    return picture
 
 
 def fit(picture: Image.Image, size: int) -> NDArray[np.uint8]:
@@ -120,8 +134,12 @@ def _deep_grey(picture: Image.Image) -> Image.Image:
     values = np.asarray(picture).astype(np.float32)
     finite = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     top = float(finite.max(initial=0.0))
-    scale = 1.0 if top <= 1.0 and picture.mode == "F" else 255.0 if top <= 255.0 else 65535.0
-    if top > 65535.0:
+    scale = 65535.0
+    if picture.mode == "F" and top <= 1.0:
+        scale = 1.0
+    elif picture.mode in ("I", "F") and top <= 255.0:
+        scale = 255.0
+    elif top > 65535.0:
         scale = top
     eight = np.clip(finite * (255.0 / scale), 0, 255).astype(np.uint8)
     return Image.fromarray(eight).convert("RGB")

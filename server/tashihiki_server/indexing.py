@@ -10,7 +10,6 @@ from itertools import islice
 from typing import TypeVar
 
 from tashihiki.errors import TashihikiError
-
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.dataset import Photo, Skipped

@@ -20,7 +20,6 @@ from tashihiki.errors import (
     NotFoundError,
     ResourceExhaustedError,
 )
-
 from tashihiki_server.catalogue.sqlite import SqliteCatalogue
 from tashihiki_server.collection.background import Background
 from tashihiki_server.collection.collection import Collection
@@ -36,6 +35,8 @@ logger = logging.getLogger(__name__)
 FORMAT = 1
 SHIPPED_ENCODER = Path(__file__).parent / "encoder" / "shipped"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_NEW = ".new."
+_DELETED = ".deleted."
 
 
 class Library:
@@ -68,8 +69,11 @@ class Library:
     def _open_all(self) -> None:
         (self._folder / "collections").mkdir(exist_ok=True)
         for folder in sorted((self._folder / "collections").iterdir()):
+            if folder.name.startswith((_NEW, _DELETED)):
+                shutil.rmtree(folder, ignore_errors=True)  # Cut short.
+                continue
             if _NAME.fullmatch(folder.name) is None:
-                shutil.rmtree(folder)  # A creation or deletion that was cut short.
+                logger.warning("%s is no collection and is passed over", folder)
                 continue
             start = time.perf_counter()
             self._collections[folder.name] = self._open(folder)
@@ -91,7 +95,11 @@ class Library:
             encoder=encoder.manifest.fingerprint,
             dimension=encoder.manifest.dimension,
         )
-        return Collection(folder, settings, encoder, catalogue, self._background)
+        try:
+            return Collection(folder, settings, encoder, catalogue, self._background)
+        except BaseException:
+            catalogue.close()
+            raise
 
     # Encoders
 
@@ -207,20 +215,24 @@ class Library:
             return self._collections[name]
 
     def _create(self, settings: CollectionSettings) -> Collection:
-        work = self._folder / "collections" / f".new.{settings.name}"
+        work = self._folder / "collections" / f"{_NEW}{settings.name}"
         final = self._folder / "collections" / settings.name
         try:
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
             settings.write(work)
             work.replace(final)
-            return self._open(final)
         except OSError as error:
             raise ResourceExhaustedError(
                 f"the collection cannot be written: {error}",
                 reason="DISK_FULL",
                 remedy="Make room in the data folder, or check its permissions.",
             ) from error
+        try:
+            return self._open(final)
+        except BaseException:
+            shutil.rmtree(final, ignore_errors=True)
+            raise
 
     def delete(self, name: str) -> None:
         """Deletes a collection with all that is in it.
@@ -231,7 +243,7 @@ class Library:
         with self._lock:
             self.collection(name).close()
             del self._collections[name]
-            grave = self._folder / "collections" / f".deleted.{name}"
+            grave = self._folder / "collections" / f"{_DELETED}{name}"
             shutil.rmtree(grave, ignore_errors=True)
             (self._folder / "collections" / name).replace(grave)
             shutil.rmtree(grave, ignore_errors=True)
@@ -254,8 +266,10 @@ def _lock(folder: Path) -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
         raise FailedPreconditionError(
-            f"the data folder {folder} is in use by process {file.read().strip() or 'unknown'}",
+            f"the data folder {folder} is in use by process {owner}",
             reason="DATA_FOLDER_IN_USE",
             field="data",
             remedy="Stop the server that uses it, or choose another folder with --data.",
@@ -266,8 +280,11 @@ def _lock(folder: Path) -> IO[str]:
         file.flush()
         _check_format(folder / "format.json")
         (folder / "encoders").mkdir(exist_ok=True)
-    except OSError as error:
-        raise _unusable(folder, str(error)) from error
+    except BaseException as error:
+        file.close()
+        if isinstance(error, OSError):
+            raise _unusable(folder, str(error)) from error
+        raise
     return file
 
 

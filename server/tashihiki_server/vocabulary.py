@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tashihiki.errors import InvalidArgumentError
-
 from tashihiki_server.names import fold, similar
 
 MAX_CANDIDATES = 10

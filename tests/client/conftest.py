@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from scripted_server import ScriptedServer
+
+from client.scripted_server import ScriptedServer
 from tashihiki import AsyncClient, Client
 
 

@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_status import rpc_status
+
 from tashihiki import TashihikiError
 from tashihiki.status import to_status
 from tashihiki.v1 import catalog_pb2, search_pb2

@@ -5,11 +5,12 @@ import shlex
 from pathlib import Path
 
 import pytest
-from scripted_server import ScriptedServer
+
+from client.scripted_server import ScriptedServer
+from client.test_verbs import ANSWER
 from tashihiki import InvalidArgumentError, NotFoundError
 from tashihiki.cli.app import main
 from tashihiki.v1 import catalog_pb2, composition_pb2
-from test_verbs import ANSWER
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "client.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from scripted_server import ScriptedServer
+
+from client.scripted_server import ScriptedServer
+from client.test_verbs import ANSWER
 from tashihiki import InvalidArgumentError, NotFoundError
 from tashihiki.cli.app import application, main
 from tashihiki.cli.failure import caret
 from tashihiki.v1 import catalog_pb2
-from test_verbs import ANSWER
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tashihiki import InvalidArgumentError, attribute, facet, image, item, vector
 from tashihiki._requests import query_message
 from tashihiki.composition import Attribute, Composable, Facet, Image, ItemReference, Operand

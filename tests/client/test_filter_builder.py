@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tashihiki import facet
 from tashihiki._requests import filter_message
 from tashihiki.filters import AllOf, AnyOf

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image as PillowImage
+
 from tashihiki import InvalidArgumentError, image
 from tashihiki._image import ImageSource
 

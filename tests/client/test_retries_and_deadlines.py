@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 import pytest
-from scripted_server import ScriptedServer
+
+from client.scripted_server import ScriptedServer
 from tashihiki import (
     AsyncClient,
     Client,

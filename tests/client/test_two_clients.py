@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from scripted_server import ScriptedServer
+
+from client.scripted_server import ScriptedServer
 from tashihiki import (
     AsyncClient,
     Client,

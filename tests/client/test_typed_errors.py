@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import grpc
 import pytest
-from scripted_server import ScriptedServer
+
+from client.scripted_server import ScriptedServer
 from tashihiki import (
     AlreadyExistsError,
     AsyncClient,

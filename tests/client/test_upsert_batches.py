@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scripted_server import ScriptedServer
+
+from client.scripted_server import ScriptedServer
 from tashihiki import AsyncClient, Client, InvalidArgumentError, Item
 from tashihiki._batches import BATCH_BYTES
 from tashihiki.status import to_status

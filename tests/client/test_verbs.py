@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from google.protobuf import json_format
-from scripted_server import ScriptedServer
+
+from client.scripted_server import ScriptedServer
 from tashihiki import (
     Client,
     Contribution,

@@ -1,0 +1,1 @@
+"""Training of encoders whose embeddings can be added and subtracted."""

@@ -11,8 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from tashihiki.errors import FailedPreconditionError, ResourceExhaustedError, TashihikiError
 
+from tashihiki.errors import (
+    FailedPreconditionError,
+    NotFoundError,
+    ResourceExhaustedError,
+    TashihikiError,
+)
 from tashihiki_server.catalogue.base import ItemRecord, StoredEmbedding, StoredItem
 
 _SCHEMA = """
@@ -59,7 +64,9 @@ class SqliteCatalogue:
         self._dimension = dimension
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
-        self._guard = threading.Lock()
+        self._guard = threading.Condition()
+        self._reads = 0
+        self._closed = False
         self._write_lock = threading.Lock()
         with _translated(path):
             self._writer = self._connect()
@@ -79,12 +86,29 @@ class SqliteCatalogue:
             self._connections.append(connection)
         return connection
 
-    @property
-    def _reader(self) -> sqlite3.Connection:
-        if not hasattr(self._local, "connection"):
-            self._local.connection = self._connect()
-        connection: sqlite3.Connection = self._local.connection
-        return connection
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection of this thread; SQLite crashes when it is closed during a query."""
+        with self._guard:
+            self._check_open()
+            self._reads += 1
+        try:
+            with _translated(self._path):
+                if not hasattr(self._local, "connection"):
+                    self._local.connection = self._connect()
+                yield self._local.connection
+        finally:
+            with self._guard:
+                self._reads -= 1
+                self._guard.notify_all()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NotFoundError(
+                f"the collection {self._path.parent.name!r} was deleted or closed meanwhile",
+                reason="UNKNOWN_COLLECTION",
+                field="collection",
+            )
 
     @property
     def generation(self) -> int:
@@ -94,6 +118,7 @@ class SqliteCatalogue:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._write_lock, _translated(self._path):
+            self._check_open()
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -155,11 +180,11 @@ class SqliteCatalogue:
         """See `Catalogue.items`."""
         jpeg = "(SELECT jpeg FROM thumbnails t WHERE t.key = items.key)" if thumbnails else "NULL"
         found: dict[str, StoredItem] = {}
-        with _translated(self._path):
+        with self._reading() as db:
             for start in range(0, len(ids), _CHUNK):
                 chunk = list(ids[start : start + _CHUNK])
                 marks = ", ".join("?" * len(chunk))
-                rows = self._reader.execute(
+                rows = db.execute(
                     f"SELECT id, attributes, metadata, create_time, update_time, {jpeg}"
                     f" FROM items WHERE id IN ({marks})",
                     chunk,
@@ -177,20 +202,20 @@ class SqliteCatalogue:
 
     def ids_after(self, identifier: str, limit: int) -> list[str]:
         """See `Catalogue.ids_after`."""
-        with _translated(self._path):
-            rows = self._reader.execute(
+        with self._reading() as db:
+            rows = db.execute(
                 "SELECT id FROM items WHERE id > ? ORDER BY id LIMIT ?", (identifier, limit)
             )
             return [row[0] for row in rows]
 
     def embeddings(self) -> Iterator[StoredEmbedding]:
-        """See `Catalogue.embeddings`.
+        """See `Catalogue.embeddings`; `close` does not wait for its end.
 
         Raises:
             FailedPreconditionError: CATALOGUE_UNREADABLE, also for a vector of another encoder.
         """
         with _translated(self._path):
-            rows = self._reader.execute(
+            rows = self._writer.execute(
                 "SELECT id, version, attributes, vector, encoder"
                 " FROM items JOIN embeddings USING (key) ORDER BY id"
             )
@@ -201,8 +226,10 @@ class SqliteCatalogue:
                 yield StoredEmbedding(identifier, version, json.loads(attributes), embedding)
 
     def close(self) -> None:
-        """See `Catalogue.close`."""
-        with self._guard:
+        """See `Catalogue.close`; waits for calls under way."""
+        with self._write_lock, self._guard:
+            self._closed = True
+            self._guard.wait_for(lambda: not self._reads)
             for connection in self._connections:
                 connection.close()
             self._connections.clear()
@@ -216,11 +243,11 @@ def _dump(value: object) -> str:
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, json.JSONDecodeError) as error:
         raise _translate(error, path) from error
 
 
-def _translate(error: sqlite3.Error, path: Path) -> TashihikiError:
+def _translate(error: Exception, path: Path) -> TashihikiError:
     # Python 3.10 tells no error codes, so the messages must do.
     text = str(error)
     full = "disk is full" in text or "disk I/O error" in text

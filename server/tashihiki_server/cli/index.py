@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,9 @@ def index(
     data: Annotated[
         Path, typer.Option(help="Data folder of the server.", envvar="TASHIHIKI_DATA")
     ] = Path("data"),
+    server: Annotated[
+        str | None, typer.Option(help="Send the photos to this server instead.")
+    ] = None,
     encoder: Annotated[
         Path | None, typer.Option(help="Encoder bundle for a new collection.")
     ] = None,
@@ -47,11 +51,10 @@ def index(
 ) -> None:
     """Read labelled photos, embed them and write them to a collection.
 
-    Works on the data folder itself, so the server must not be running on it; clients add items
-    to a running server with `Client.upsert`. Photos whose ids are there are replaced.
+    Works on the data folder itself, which no server may be using then, or with --server through
+    a server that runs. Photos whose ids are there are replaced.
     """
     from tashihiki_server.dataset import parse_aliases, read_dataset
-    from tashihiki_server.library import SHIPPED_ENCODER, Library
 
     aliases = parse_aliases(alias or [])
     dataset = read_dataset(
@@ -65,17 +68,70 @@ def index(
     )
     console = Console(stderr=True)
     console.print(f"{len(dataset.photos)} photos, facets: {', '.join(dataset.facets)}")
+    if server is not None:
+        indexed = _send(server, collection, encoder, dataset, aliases)
+    else:
+        indexed = _write(data, collection, encoder, dataset, aliases)
+    _report(console, collection, indexed, dataset.skipped)
+
+
+def _write(
+    data: Path, name: str, encoder: Path | None, dataset: Dataset, aliases: Aliases
+) -> Indexed:
+    from tashihiki_server.library import SHIPPED_ENCODER, Library
+
     library = Library(data, encoder or SHIPPED_ENCODER)
     try:
-        names = {c.settings.name for c in library.collections()}
-        if collection in names:
-            target = library.collection(collection)
+        if name in {collection.settings.name for collection in library.collections()}:
+            target = library.collection(name)
+            _check_encoder(name, target.settings.encoder, encoder)
         else:
-            target = library.create(collection, aliases=aliases_of(aliases))
-        indexed = fill(target, dataset)
+            target = library.create(name, aliases=aliases_of(aliases))
+        return fill(target, dataset)
     finally:
         library.close()
-    _report(console, collection, indexed, dataset.skipped)
+
+
+def _send(
+    server: str, name: str, encoder: Path | None, dataset: Dataset, aliases: Aliases
+) -> Indexed:
+    from tashihiki import Client, Item
+    from tashihiki_server.cli.progress import counting
+    from tashihiki_server.dataset import Skipped
+    from tashihiki_server.encoder.manifest import read_manifest
+    from tashihiki_server.indexing import Indexed
+
+    fingerprint = read_manifest(encoder).fingerprint if encoder else ""
+    paths = {photo.id: photo.path for photo in dataset.photos}
+    with Client(server, timeout=120) as client:
+        encoders = {found.name: found.encoder for found in client.list_collections()}
+        if name in encoders:
+            _check_encoder(name, encoders[name], encoder)
+        else:
+            client.create_collection(name, encoder=fingerprint, aliases=aliases.values)
+        with counting(f"indexing {name}") as progress:
+
+            def items() -> Iterator[Item]:
+                for number, photo in enumerate(dataset.photos, 1):
+                    yield Item(photo.id, photo.path, None, photo.attributes, photo.metadata)
+                    progress(number, len(dataset.photos))
+
+            result = client.upsert(name, items(), batch_size=64, on_error="collect")
+    skipped = [Skipped(paths[fault.id], fault.error.message) for fault in result.errors]
+    return Indexed(result.count, skipped)
+
+
+def _check_encoder(name: str, fingerprint: str, encoder: Path | None) -> None:
+    from tashihiki.errors import FailedPreconditionError
+    from tashihiki_server.encoder.manifest import read_manifest
+
+    if encoder is not None and read_manifest(encoder).fingerprint != fingerprint:
+        raise FailedPreconditionError(
+            f"the collection {name} was made with another encoder, {fingerprint}",
+            reason="ENCODER_MISMATCH",
+            field="encoder",
+            remedy="Leave --encoder out, or index into a new collection.",
+        )
 
 
 def aliases_of(aliases: Aliases) -> tuple[Alias, ...]:

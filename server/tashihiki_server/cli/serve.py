@@ -68,19 +68,28 @@ def serve(
 
 
 def _make_demo(library: Library, folder: Path) -> None:
-    from tashihiki_server.cli.index import aliases_of, fill
     from tashihiki_server.cli.progress import counting
-    from tashihiki_server.dataset import parse_aliases, read_dataset
     from tashihiki_server.demo.gallery import draw_demo
 
-    names = {collection.settings.name for collection in library.collections()}
-    if {"faces", "items"} <= names:
+    ready = folder / "ready"
+    if ready.exists():
         return
     with counting("drawing the demo") as progress:
         draw_demo(folder, progress=progress)
-    for name in sorted({"faces", "items"} - names):
-        aliases = aliases_of(parse_aliases(["jaffe"])) if name == "faces" else ()
-        fill(library.create(name, aliases=aliases), read_dataset(folder / name / "labels.csv"))
+    for name in ("faces", "items"):
+        _fill_demo(library, name, folder / name / "labels.csv")
+    # Last, so that a start that was cut short is made good by the next.
+    ready.touch()
+
+
+def _fill_demo(library: Library, name: str, labels: Path) -> None:
+    from tashihiki_server.cli.index import aliases_of, fill
+    from tashihiki_server.dataset import parse_aliases, read_dataset
+
+    aliases = aliases_of(parse_aliases(["jaffe"])) if name == "faces" else ()
+    names = {collection.settings.name for collection in library.collections()}
+    target = library.collection(name) if name in names else library.create(name, aliases=aliases)
+    fill(target, read_dataset(labels))
 
 
 def _announce(library: Library, address: str, port: int) -> None:

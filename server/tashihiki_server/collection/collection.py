@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tashihiki.errors import InvalidArgumentError, NotFoundError, TashihikiError
 
+from tashihiki.errors import InvalidArgumentError, NotFoundError, TashihikiError
 from tashihiki_server.catalogue.base import Catalogue, ItemRecord
 from tashihiki_server.collection.background import Background
 from tashihiki_server.collection.nearest import Nearest, nearest
@@ -85,8 +84,9 @@ class Collection:
         self._closed = False
         self._building: Future[None] | None = None
         self._build_process: subprocess.Popen[bytes] | None = None
-        self._retry_at = 0.0
+        self._retry: threading.Timer | None = None
         self._stale: set[AttributeKey] = set()
+        self._computing: AttributeKey | None = None
         self._refreshing: Future[None] | None = None
         self._prototypes = Prototypes()
         self._index = open_latest(folder / INDEX_FOLDER, self._identity)
@@ -228,6 +228,8 @@ class Collection:
             ready = keys
         vanished = {key for key in keys if not self.vocabulary.count(key)}
         self._compute(ready | vanished)
+        if self._computing in keys:
+            self._computing = None  # What is being computed is out of date.
         self._stale |= keys - ready - vanished
         self._stale -= ready | vanished
         if self._stale and not self._refreshing:
@@ -246,11 +248,12 @@ class Collection:
                         self._refreshing = None
                         return
                     key = min(self._stale, key=self.vocabulary.count)
-                    self._stale.discard(key)
+                    self._computing = key
                     rows = self._state.rows
                 vector = _median(rows, key)
                 with self._lock:
-                    if key not in self._stale:
+                    if self._computing == key:
+                        self._stale.discard(key)
                         self._prototypes = self._prototypes.replaced({key: vector})
                         self._advance()
         except Exception:
@@ -273,7 +276,7 @@ class Collection:
         live_in_index = int(self._state.rows.alive[:covered].sum())
         stale = (covered - live_in_index) + (len(self._rows) - live_in_index)
         due = stale > max(MIN_INDEXED, STALE_SHARE * covered) if self._index else True
-        if len(self._rows) >= MIN_INDEXED and due and time.monotonic() >= self._retry_at:
+        if len(self._rows) >= MIN_INDEXED and due and self._retry is None:
             self._order_build()
 
     def _order_build(self) -> None:
@@ -316,17 +319,31 @@ class Collection:
         except (BuildFailedError, DamagedIndexError, OSError, TashihikiError) as error:
             if not self._closed:
                 logger.error("%s: the index could not be built: %s", self.settings.name, error)
-            self._retry_at = time.monotonic() + RETRY_SECONDS
+            self._retry_later()
         else:
             self._swap(index)
         finally:
-            self._build_process = None
-            self._building = None
+            with self._lock:
+                self._build_process = None
+                self._building = None
+                self._consider_build()
+
+    def _retry_later(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._retry = threading.Timer(RETRY_SECONDS, self._retry_build)
+                self._retry.daemon = True
+                self._retry.start()
+
+    def _retry_build(self) -> None:
+        with self._lock:
+            self._retry = None
+            self._consider_build()
 
     def _remember_process(self, process: subprocess.Popen[bytes]) -> None:
         self._build_process = process
         if self._closed:
-            process.terminate()
+            process.kill()
 
     def _swap(self, index: IndexGeneration) -> None:
         with self._lock:
@@ -339,10 +356,8 @@ class Collection:
     # Searches
 
     def embedding(self, identifier: str) -> Vectors | None:
-        """The embedding of an item, (d,)."""
-        with self._lock:
-            row = self._rows.find(identifier)
-            return None if row is None else row.vector
+        """The embedding of an item, (d,); does not wait for a write."""
+        return self._rows.vector(identifier)
 
     def nearest(
         self,
@@ -371,9 +386,13 @@ class Collection:
         """Ends the work in the background and lets go of the files."""
         with self._lock:
             self._closed = True
+            if self._retry is not None:
+                self._retry.cancel()
             if self._build_process is not None:
-                self._build_process.terminate()
-        self._wait()
+                self._build_process.kill()
+            works = (self._building, self._refreshing)
+        # What still waits behind another collection's work is dropped.
+        wait([work for work in works if work is not None and not work.cancel()])
         self.catalogue.close()
 
 

@@ -58,7 +58,7 @@ def nearest(
     exact = candidates is None
     if candidates is None:
         candidates = np.flatnonzero(allowed)
-    rows, similarities = _best(view, vector, candidates, limit)
+    rows, similarities = _best(view, vector, candidates, limit, exact=exact)
     return Nearest(rows, similarities, exact)
 
 
@@ -81,9 +81,10 @@ def _by_index(index: VectorIndex, vector: Vectors, limit: int, allowed: Mask) ->
 
 
 def _best(
-    view: RowsView, vector: Vectors, candidates: _RowNumbers, limit: int
+    view: RowsView, vector: Vectors, candidates: _RowNumbers, limit: int, *, exact: bool
 ) -> tuple[_RowNumbers, NDArray[np.float64]]:
-    everything = len(candidates) == view.count
+    # The index gives its rows out of order, so they must be taken one by one.
+    everything = exact and len(candidates) == view.count
     rough = (view.vectors if everything else view.vectors[candidates]) @ vector
     if len(candidates) > limit:
         # Equal pictures may differ in the last bit here; keep every row that may tie.

@@ -136,6 +136,11 @@ class Rows:
         number = self._row_of.get(identifier)
         return None if number is None else self.row(number)
 
+    def vector(self, identifier: str) -> Vectors | None:
+        """The gallery vector of an item; safe beside a write, which sets `_row_of` last."""
+        number = self._row_of.get(identifier)
+        return None if number is None else self._vectors[number]
+
     def __contains__(self, identifier: str) -> bool:
         return identifier in self._row_of
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tashihiki.errors import InvalidArgumentError
-
 from tashihiki_server.names import fold
 
 # The two-letter codes in the file names of the JAFFE database.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tashihiki.errors import InvalidArgumentError, NotFoundError
-
 from tashihiki_server.dataset.photo import Dataset
 from tashihiki_server.names import similar
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tashihiki.errors import InvalidArgumentError
-
 from tashihiki_server.dataset.aliases import Aliases
 from tashihiki_server.dataset.failure import checked, not_found
 from tashihiki_server.dataset.photo import Dataset, Photo, Skipped

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tashihiki.errors import InvalidArgumentError
-
 from tashihiki_server.dataset.aliases import Aliases
 from tashihiki_server.dataset.failure import not_found
 from tashihiki_server.dataset.folders import read_folders

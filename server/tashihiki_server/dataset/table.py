@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tashihiki.errors import AlreadyExistsError, InvalidArgumentError
-
 from tashihiki_server.dataset.aliases import Aliases
 from tashihiki_server.dataset.failure import checked, unknown_column
 from tashihiki_server.dataset.photo import Dataset, Photo, Skipped

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from tashihiki.errors import TashihikiError
 
+from tashihiki.errors import TashihikiError
 from tashihiki_server.encoder.base import Encoder
 from tashihiki_server.images import ImageLimits, decode, fit, thumbnail
 from tashihiki_server.space.base import Vectors

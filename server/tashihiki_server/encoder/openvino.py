@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import openvino
 from numpy.typing import NDArray
-from tashihiki.errors import FailedPreconditionError
 
+from tashihiki.errors import FailedPreconditionError
 from tashihiki_server.encoder.manifest import MODEL_FILE, read_manifest
 from tashihiki_server.space.base import Vectors
 
@@ -43,8 +43,13 @@ class OpenVinoEncoder:
             ) from error
         self.precision: str = model.get_property("INFERENCE_PRECISION_HINT").to_string()
         self._requests: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+        size = self.manifest.input_size
+        blank = np.zeros((1, size, size, 3), dtype=np.uint8)
         for _ in range(streams):
-            self._requests.put(model.create_infer_request())
+            request = model.create_infer_request()
+            # First inferences that meet on two threads have deadlocked in OpenVINO's binding.
+            request.infer([blank])
+            self._requests.put(request)
 
     def embed(self, pixels: NDArray[np.uint8]) -> Vectors:
         """See `Encoder.embed`."""

@@ -6,8 +6,10 @@ FOLDER/ngt and FOLDER/calibration.json, and removes vectors.npy.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ TARGET_RECALL = 0.99
 EPSILONS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0)
 QUERIES = 100
 NEIGHBOURS = 10
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,15 @@ def calibrate(index: NgtIndex, vectors: Vectors, seed: int = 0) -> Calibration:
     return best
 
 
+def _end_with_parent() -> None:
+    # A killed server cannot end its builder; Linux can.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main(folder: Path, threads: int) -> None:
     """Builds and calibrates; see the module's text."""
+    _end_with_parent()
     os.nice(10)
     vectors = np.load(folder / VECTORS_FILE, mmap_mode="r", allow_pickle=False)
     build_ngt(vectors, folder / INDEX_FOLDER, threads)

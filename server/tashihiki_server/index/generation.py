@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,19 +81,28 @@ def build_generation(
         BuildFailedError: with what the process said.
         OSError: when the disk takes no more.
     """
-    work = root / _BUILDING
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
+    # Of its own name: a process that outlived a killed server may still write into the last one.
+    work = Path(tempfile.mkdtemp(prefix=f"{_BUILDING}-", dir=root))
+    try:
+        _write_inputs(work, vectors, ids, versions)
+        _run_build(work, started)
+        number = publish()
+        _write_manifest(work, number, len(ids), vectors.shape[1], identity)
+        final = root / f"{number:012d}"
+        work.replace(final)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    _drop_others(root, final)
+    return open_generation(final, identity)
+
+
+def _write_inputs(
+    work: Path, vectors: Vectors, ids: Sequence[str], versions: Sequence[int]
+) -> None:
     np.save(work / VECTORS_FILE, vectors, allow_pickle=False)
     np.save(work / VERSIONS_FILE, np.asarray(versions, dtype=np.int64), allow_pickle=False)
     (work / IDS_FILE).write_text(json.dumps(list(ids)), encoding="utf-8")
-    _run_build(work, started)
-    number = publish()
-    _write_manifest(work, number, len(ids), vectors.shape[1], identity)
-    final = root / f"{number:012d}"
-    work.replace(final)
-    _drop_others(root, final)
-    return open_generation(final, identity)
 
 
 def _run_build(work: Path, started: Callable[[subprocess.Popen[bytes]], None]) -> None:
@@ -106,7 +118,7 @@ def _run_build(work: Path, started: Callable[[subprocess.Popen[bytes]], None]) -
 
 def _write_manifest(work: Path, number: int, count: int, dimension: int, identity: str) -> None:
     files = sorted(path for path in work.rglob("*") if path.is_file())
-    content = {
+    content: dict[str, Any] = {
         "format": FORMAT,
         "number": number,
         "count": count,
@@ -117,10 +129,16 @@ def _write_manifest(work: Path, number: int, count: int, dimension: int, identit
             for path in files
         },
     }
+    content["checksum"] = _checksum(content)
     for path in files:
         _sync(path)
     (work / MANIFEST_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
     _sync(work / MANIFEST_FILE)
+
+
+def _checksum(manifest: dict[str, Any]) -> str:
+    facts = {name: fact for name, fact in manifest.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _sync(path: Path) -> None:
@@ -136,9 +154,9 @@ def _drop_others(root: Path, keep: Path) -> None:
 
 def open_latest(root: Path, identity: str) -> IndexGeneration | None:
     """Opens the newest index; None, with a line in the log, when it is damaged or foreign."""
-    shutil.rmtree(root / _BUILDING, ignore_errors=True)
-    folders = sorted(root.iterdir(), reverse=True) if root.is_dir() else []
-    for folder in folders:
+    for cut_short in root.glob(f"{_BUILDING}*"):
+        shutil.rmtree(cut_short, ignore_errors=True)
+    for folder in sorted(root.glob("[0-9]*"), reverse=True):
         try:
             return open_generation(folder, identity)
         except DamagedIndexError as error:
@@ -160,6 +178,8 @@ def open_generation(folder: Path, identity: str) -> IndexGeneration:
         manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
         if (manifest["format"], manifest["identity"]) != (FORMAT, identity):
             raise DamagedIndexError("it was made by another encoder, space or version")
+        if manifest["checksum"] != _checksum(manifest):
+            raise DamagedIndexError(f"{MANIFEST_FILE} has changed since it was written")
         for name, facts in manifest["files"].items():
             if (folder / name).stat().st_size != facts["size"]:
                 raise DamagedIndexError(f"{name} has another size than when it was written")

@@ -23,9 +23,9 @@ def build_ngt(vectors: Vectors, folder: Path, threads: int) -> None:
     Raises:
         ValueError: for anything but finite rows that are not zero.
     """
-    rows = _checked(vectors, 2, vectors.shape[-1])
-    if not len(rows):
-        raise ValueError("there are no rows to index")
+    if vectors.ndim != 2 or not len(vectors):
+        raise ValueError(f"an array of shape {vectors.shape} has no rows to index")
+    rows = _checked(vectors, 2, vectors.shape[1])
     ngtpy.create(
         path=str(folder).encode(),
         dimension=rows.shape[1],

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, v_args
 from lark.exceptions import UnexpectedEOF, UnexpectedToken, VisitError
-from tashihiki.errors import InvalidArgumentError, TashihikiError
 
+from tashihiki.errors import InvalidArgumentError, TashihikiError
 from tashihiki_server.query.ast import (
     FacetValue,
     Group,

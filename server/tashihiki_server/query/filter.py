@@ -11,9 +11,9 @@ import numpy as np
 from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 from lark.exceptions import UnexpectedToken
 from numpy.typing import NDArray
+
 from tashihiki.errors import InvalidArgumentError
 from tashihiki.v1 import filter_pb2
-
 from tashihiki_server.query.expression import MAX_DEPTH, MAX_LENGTH, unquote
 
 Mask = NDArray[np.bool_]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+
 from tashihiki.errors import InvalidArgumentError
 from tashihiki.v1 import composition_pb2
-
 from tashihiki_server.query.ast import (
     FacetValue,
     Group,

@@ -9,9 +9,9 @@ from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
+
 from tashihiki.errors import InvalidArgumentError, NotFoundError, TashihikiError
 from tashihiki.v1 import composition_pb2
-
 from tashihiki_server.query.ast import (
     FacetValue,
     Group,

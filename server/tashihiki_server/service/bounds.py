@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from unicodedata import category
 
 from tashihiki.errors import InvalidArgumentError
-
 from tashihiki_server.names import fold
 
 MAX_LIMIT = 1000
@@ -52,7 +52,7 @@ def check_id(identifier: str, field: str) -> None:
         InvalidArgumentError: ID_INVALID.
     """
     size = len(identifier.encode())
-    if not 1 <= size <= MAX_ID_BYTES or any(ord(c) < 32 or ord(c) == 127 for c in identifier):
+    if not 1 <= size <= MAX_ID_BYTES or any(category(c) == "Cc" for c in identifier):
         raise InvalidArgumentError(
             f"{identifier[:40]!r} cannot be an item's id",
             reason="ID_INVALID",

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from tashihiki.errors import InvalidArgumentError, NotFoundError, TashihikiError
 from tashihiki.status import to_status
 from tashihiki.v1 import catalog_pb2, composition_pb2
-
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.encoder.embedder import EmbeddedImage, Embedder

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from google.protobuf import json_format, struct_pb2, timestamp_pb2
 from numpy.typing import NDArray
+
 from tashihiki.errors import InvalidArgumentError
 from tashihiki.v1 import catalog_pb2, composition_pb2
-
 from tashihiki_server.catalogue.base import StoredItem
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.query.resolve import ResolvedTerm, Unresolved
@@ -160,7 +160,7 @@ def read_page_token(token: str, scope: str) -> str:
         found, after = json.loads(base64.urlsafe_b64decode(token.encode()))
         if found == scope and isinstance(after, str):
             return after
-    except (ValueError, TypeError, binascii.Error):
+    except (ValueError, TypeError, RecursionError, binascii.Error):
         pass
     raise InvalidArgumentError(
         "the page token is not one that this listing returned",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from tashihiki.errors import TashihikiError
 from tashihiki.status import to_status
 from tashihiki.v1 import composition_pb2, search_pb2
-
 from tashihiki_server.collection.collection import Collection, State
 from tashihiki_server.collection.nearest import Nearest
 from tashihiki_server.encoder.embedder import Embedder

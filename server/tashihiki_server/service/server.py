@@ -15,6 +15,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
+
 from tashihiki.errors import (
     DeadlineExceededError,
     FailedPreconditionError,
@@ -28,7 +29,6 @@ from tashihiki.v1 import (
     search_pb2,
     search_pb2_grpc,
 )
-
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.images import ImageLimits
 from tashihiki_server.library import Library
@@ -77,7 +77,8 @@ async def serve(
         library: what is served.
         config: how.
         ready: told the port once the server answers.
-        stopped: returns when the server is to stop; by default on SIGTERM and SIGINT.
+        stopped: returns when the server is to stop; by default on SIGTERM or SIGINT, and a
+            second one then ends the process at once.
 
     Raises:
         FailedPreconditionError: ADDRESS_IN_USE.
@@ -107,6 +108,9 @@ def _server(config: ServerConfig) -> grpc.aio.Server:
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", config.max_message_bytes),
             ("grpc.max_send_message_length", config.max_message_bytes),
+            # Clients behind a NAT keep idle connections open with a ping a minute.
+            ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+            ("grpc.keepalive_permit_without_calls", 1),
         ]
     )
 
@@ -154,6 +158,9 @@ async def _stop_signal() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await stop.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)
 
 
 class _Calls:

@@ -17,12 +17,14 @@ MAX_RANK = 64
 def prototype(members: Vectors) -> Vectors:
     """The coordinate-wise median of the members (n, d), of unit length.
 
-    Sparse members can have a median of nothing but zeros; their mean then stands in.
+    Sparse members can have a median of nothing but zeros; their mean then stands in. Where
+    that is zero too, so is the prototype.
     """
     centre = np.median(members, axis=0)
     if not centre.any():
         centre = members.mean(axis=0)
-    unit: Vectors = (centre / np.linalg.norm(centre)).astype(np.float32)
+    norm = float(np.linalg.norm(centre)) or 1.0
+    unit: Vectors = (centre / norm).astype(np.float32)
     return unit
 
 
@@ -50,6 +52,10 @@ class Prototypes:
         """A copy with some prototypes set or, where None, dropped."""
         vectors = {**self.vectors, **changes}
         return Prototypes({key: vector for key, vector in vectors.items() if vector is not None})
+
+    def knows(self, facet: str) -> bool:
+        """Whether any value of the facet has a prototype."""
+        return any(key.facet == facet for key in self.vectors)
 
     def span(self, facet: str) -> FacetSpan:
         """What tells the facet's values apart, largest differences first."""

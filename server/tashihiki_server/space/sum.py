@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tashihiki.errors import FailedPreconditionError, InvalidArgumentError
 
+from tashihiki.errors import FailedPreconditionError, InvalidArgumentError
 from tashihiki_server.space.base import (
     AttributeTerm,
     Composed,
@@ -52,11 +52,13 @@ class SumSpace:
         among them by the rows of D⁺.
         """
         weights = np.array([0.0 if isinstance(t, IgnoreTerm) else t.weight for t in terms])
-        total = float(np.abs(weights).sum())
+        # The squares of very small weights would vanish in the norm.
+        largest = float(np.abs(weights).max(initial=0.0)) or 1.0
+        weights /= largest
         parts = np.zeros((len(terms), self.dimension))
         for number, term in enumerate(terms):
             if not isinstance(term, IgnoreTerm):
-                parts[number] = term.weight * self._operand(term).astype(np.float64)
+                parts[number] = weights[number] * self._operand(term).astype(np.float64)
         self._ignore(terms, weights, parts)
         vector = parts.sum(axis=0)
         if not self.keep_negative:
@@ -64,9 +66,10 @@ class SumSpace:
             parts *= vector > 0
             vector = np.maximum(vector, 0.0)
         norm = float(np.linalg.norm(vector))
-        if not norm > NORM_FLOOR * total:
+        if not norm > NORM_FLOOR * np.abs(weights).sum():
             raise _zero(self.keep_negative)
-        return Composed((vector / norm).astype(np.float32), norm, (parts / norm).astype(np.float32))
+        unit = (vector / norm).astype(np.float32)
+        return Composed(unit, norm * largest, (parts / norm).astype(np.float32))
 
     def _operand(self, term: EmbeddingTerm | AttributeTerm) -> Vectors:
         if isinstance(term, EmbeddingTerm):
@@ -81,7 +84,12 @@ class SumSpace:
             ) from None
 
     def _ignore(self, terms: Sequence[SpaceTerm], weights: _Floats, parts: _Floats) -> None:
-        ignored = {t.facet: n for n, t in enumerate(terms) if isinstance(t, IgnoreTerm)}
+        # A facet whose last label has just gone has nothing that could be ignored.
+        ignored = {
+            t.facet: n
+            for n, t in enumerate(terms)
+            if isinstance(t, IgnoreTerm) and self.prototypes.knows(t.facet)
+        }
         if not ignored:
             return
         spans = [self.prototypes.span(facet) for facet in ignored]

@@ -1,0 +1,61 @@
+"""docs/own-catalogue.md, typed word for word on real photos."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs.markdown import DOCS, Block, blocks
+from docs.shell import run, serving
+
+SHARED = Path(__file__).parents[2].parent / "shared"
+FASHION = SHARED / "data" / "fashion"
+WEIGHTS = SHARED / "weights" / "mobilenet_v2_imagenet.pth"
+PHOTOS = 160
+COLUMNS = ["path", "articleType", "baseColour", "gender"]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    if not (FASHION.is_dir() and WEIGHTS.is_file()):
+        pytest.skip("the fashion photos or the ImageNet weights are not at hand")
+    images = tmp_path / "photos" / "images"
+    images.mkdir(parents=True)
+    with (FASHION / "labels.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    chosen = [row for row in rows if row["articleType"] in ("Tshirts", "Skirts", "Watches")]
+    assert chosen[0]["path"] == "images/10000.jpg"
+    with (tmp_path / "photos" / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(
+            file, ["path", "articleType", "baseColour", "gender"], extrasaction="ignore"
+        )
+        writer.writeheader()
+        for row in chosen[:PHOTOS]:
+            shutil.copy(FASHION / row["path"], images)
+            writer.writerow(row)
+    return tmp_path
+
+
+def test_the_document_works_as_written(desk: Path) -> None:
+    every = [block for block in blocks(DOCS / "own-catalogue.md") if block.note != "no-run"]
+    server = next(block for block in every if block.note == "background")
+    before, after = every[: every.index(server)], every[every.index(server) + 1 :]
+    for block in before:
+        _run(block, desk)
+    assert (desk / "runs" / "first" / "recall.png").is_file()
+    with serving(["bash", "-ec", f"exec {server.text}"], desk, desk / "serve.log"):
+        said = [_run(block, desk) for block in after]
+    assert len(said) == 3
+    assert "Tshirts" in said[0]
+    assert said[1].count("similarity") + said[1].count("articleType") >= 10
+    assert (desk / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def _run(block: Block, desk: Path) -> str:
+    if block.language == "python":
+        return run([sys.executable, "-c", block.text], desk)
+    return run(["bash", "-ec", block.text], desk, WEIGHTS=str(WEIGHTS), MINUTES="0.01")

@@ -1,0 +1,151 @@
+"""`tashihiki train` from the catalogue to the bundle."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tashihiki.errors import InternalError, TashihikiError
+from tashihiki_server.encoder.manifest import read_manifest
+from tashihiki_training.cli import command
+from tashihiki_training.export import run_onnx
+
+BASE = ("--weights", "none", "--size", "64", "--batch", "16", "--device", "cpu")
+
+
+def train(*arguments: object) -> None:
+    """Runs the command as the command line does, errors raised."""
+    texts = [str(argument) for argument in arguments]
+    command(args=[*texts, *BASE], prog_name="tashihiki train", standalone_mode=False)
+
+
+@pytest.fixture(scope="module")
+def run(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of one epoch."""
+    out = tmp_path_factory.mktemp("run") / "run"
+    train(shapes, "--out", out, "--epochs", 1, "--pooling", "median", "--name", "shapes")
+    return out
+
+
+def test_the_run_folder_holds_everything(run: Path) -> None:
+    files = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert files == {
+        "checkpoints/best.safetensors",
+        "checkpoints/last.safetensors",
+        "encoder/encoder.onnx",
+        "encoder/manifest.json",
+        "history.json",
+        "loss.png",
+        "recall.png",
+    }
+    with Image.open(run / "loss.png") as plot:
+        assert plot.size[0] > 300
+    history = json.loads((run / "history.json").read_text())
+    assert [entry["epoch"] for entry in history] == [0, 1]
+    assert set(history[1]["validation"]["facets"]) == {"shape", "colour"}
+
+
+def test_the_manifest_says_where_the_encoder_comes_from(run: Path) -> None:
+    manifest = read_manifest(run / "encoder")
+    assert (manifest.name, manifest.pooling, manifest.dimension) == ("shapes", "median", 1280)
+    assert manifest.input_size == 64
+    training: dict[str, Any] = manifest.training
+    assert training["data"]["pictures"] == 45
+    assert training["data"]["facets"]["shape"] == {"bar": 15, "disc": 15, "square": 15}
+    assert training["settings"]["seed"] == 0
+    assert training["initial_weights"]["name"] == "none"
+    assert training["export_cosine"] >= 0.9999
+    metrics: dict[str, Any] = manifest.metrics
+    assert metrics["part"] == "test"
+    assert metrics["pictures"] == {"train": 31, "validation": 7, "test": 7}
+    low, high = metrics["composed"]["interval_95"]
+    assert low <= metrics["composed"]["recall_at_1"] <= high
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_graph_takes_any_batch_and_gives_unit_vectors(run: Path, count: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 64, 64, 3), dtype=np.uint8)
+    embeddings = run_onnx(run / "encoder" / "encoder.onnx", pixels)
+    assert embeddings.shape == (count, 1280)
+    assert embeddings.dtype == np.float32
+    assert (embeddings >= 0).all()
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, rtol=1e-5)
+    assert (run / "encoder" / "encoder.onnx").stat().st_size <= 10_000_000
+
+
+def test_unreadable_photos_are_listed_at_the_end(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_text("no picture")
+    rows = (shapes / "labels.csv").read_text().splitlines()[1:19]
+    table = tmp_path / "labels.csv"
+    lines = [*rows, f"{broken},disc,red", "gone.png,disc,red"]
+    table.write_text("\n".join(["path,shape,colour", *lines]) + "\n")
+    train(table, "--out", tmp_path / "run", "--epochs", 0, "--image-root", shapes)
+    out = capsys.readouterr().out
+    assert "18 photos" in out
+    assert "broken.png: the data is not an image that can be read" in out
+    assert "gone.png: there is no such file" in out
+    manifest = read_manifest(tmp_path / "run" / "encoder")
+    assert manifest.training["data"]["left_out"] == 2
+    assert manifest.training["epochs_run"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("none.csv",), "CATALOGUE_NOT_FOUND"),
+        (("{shapes}", "--facet", "form"), "UNKNOWN_COLUMN"),
+        (("{shapes}", "--alias", "nonsense"), "ALIAS_INVALID"),
+        (("{shapes}", "--pattern", "{shape"), "PATTERN_INVALID"),
+        (("{shapes}", "--weights", "none.pth", "--epochs", "0"), "WEIGHTS_NOT_FOUND"),
+        (("{shapes}", "--device", "abacus"), "DEVICE_UNAVAILABLE"),
+    ],
+)
+def test_bad_requests(
+    shapes: Path, tmp_path: Path, arguments: tuple[str, ...], reason: str
+) -> None:
+    texts = [text.replace("{shapes}", str(shapes)) for text in arguments]
+    # BASE first, so that what is tried here wins.
+    args = [*BASE, *texts, "--out", str(tmp_path / "run")]
+    with pytest.raises(TashihikiError) as caught:
+        command(args=args, prog_name="train", standalone_mode=False)
+    assert caught.value.reason == reason
+    assert caught.value.remedy
+
+
+def test_a_run_is_not_overwritten_but_resumed(shapes: Path, run: Path) -> None:
+    with pytest.raises(TashihikiError, match="already holds a training"):
+        train(shapes, "--out", run)
+
+
+def test_nothing_to_tell_apart(shapes: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    rows = (shapes / "labels.csv").read_text().splitlines()[1:7]
+    table.write_text("path,k\n" + "".join(f"{row.split(',')[0]},same\n" for row in rows))
+    with pytest.raises(TashihikiError) as caught:
+        train(table, "--image-root", shapes, "--out", tmp_path / "run")
+    assert caught.value.reason == "NOTHING_TO_LEARN"
+
+
+def test_a_graph_that_disagrees_is_not_left_behind(
+    run: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tashihiki_training.export.AGREEMENT", 1.1)
+    with pytest.raises(InternalError) as caught:
+        train(shapes, "--out", tmp_path / "run", "--epochs", 0)
+    assert caught.value.reason == "EXPORT_DISAGREES"
+    assert list((tmp_path / "run" / "encoder").iterdir()) == []
+
+
+def test_help_does_not_import_torch() -> None:
+    check = "import sys, tashihiki_training.cli; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)

@@ -1,0 +1,141 @@
+"""`tashihiki train`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class PresetName(str, Enum):
+    """What `--preset` takes."""
+
+    default = "default"
+    article = "article"
+
+
+class PoolingName(str, Enum):
+    """What `--pooling` takes."""
+
+    mean = "mean"
+    median = "median"
+
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def train(
+    source: Annotated[Path, typer.Argument(help="Table, or folder of photos.")],
+    out: Annotated[Path, typer.Option(help="Folder of this run.")],
+    facet: Annotated[
+        list[str] | None, typer.Option(help="Facet to learn; repeat for more.")
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(help="File names, as in {person}.{expression:2}{shot}.{rest}.tiff"),
+    ] = None,
+    alias: Annotated[
+        list[str] | None, typer.Option(help="facet:ALIAS=VALUE, a CSV file, or the preset jaffe.")
+    ] = None,
+    path_column: Annotated[
+        str | None,
+        typer.Option(help="Column of a table with the paths."),
+    ] = None,
+    id_column: Annotated[
+        str | None,
+        typer.Option(help="Column of a table with the ids."),
+    ] = None,
+    image_root: Annotated[
+        Path | None,
+        typer.Option(help="What a table's paths are relative to."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=3, help="Learn from so many of the photos, drawn at random."),
+    ] = None,
+    weights: Annotated[
+        str, typer.Option(help="imagenet (downloaded), none, or a .pth or .safetensors file.")
+    ] = "imagenet",
+    preset: Annotated[PresetName, typer.Option(help="How to train.")] = PresetName.default,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=0, help="At most so many; 0 exports the initial weights."),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=4, help="Pictures per step."),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(min=32, max=512, help="Edge of the encoder's input in pixels."),
+    ] = None,
+    pooling: Annotated[
+        PoolingName | None,
+        typer.Option(help="Over the last feature map."),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="At its highest."),
+    ] = None,
+    freeze_stages: Annotated[
+        int | None,
+        typer.Option(min=0, max=18, help="So many of the 19 stages do not learn."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="End after so many epochs without a better validation score."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode photos.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Begin no epoch after so long."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the training in --out.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="The encoder's name.")] = "tashihiki",
+) -> None:
+    """Train an encoder so that embeddings of facets can be added, and export it."""
+    # torch takes seconds to import; --help should not.
+    from tashihiki_training.command import run_training
+    from tashihiki_training.request import TrainingRequest
+
+    overrides = {
+        "size": size,
+        "pooling": pooling.value if pooling else None,
+        "epochs": epochs,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "freeze_stages": freeze_stages,
+        "patience": patience,
+        "seed": seed,
+    }
+    run_training(
+        TrainingRequest(
+            source=source,
+            out=out,
+            facets=facet or [],
+            pattern=pattern,
+            aliases=alias or [],
+            path_column=path_column,
+            id_column=id_column,
+            image_root=image_root,
+            limit=limit,
+            weights=weights,
+            preset=preset.value,
+            overrides={key: value for key, value in overrides.items() if value is not None},
+            workers=workers,
+            device=device,
+            max_minutes=max_minutes,
+            resume=resume,
+            name=name,
+        )
+    )
+
+
+command = typer.main.get_command(app)
