@@ -56,8 +56,8 @@ def test_a_search_prints_how_it_was_understood_and_the_hits(
     ]
     rows = [line.split() for line in lines if "mug_" in line][1:]
     assert rows == [
-        ["1", "mug_1", "0.7500", "+0.500", "+0.250", "colour:red"],
-        ["2", "mug_2", "0.5000", "+0.500", "+0.000"],
+        ["1", "mug_1", "0.7500", "+0.500", "+0.250", "+0.000", "colour:red"],
+        ["2", "mug_2", "0.5000", "+0.500", "+0.000", "+0.000"],
     ]
     assert server.received("Search")[0].query.bindings.this_item == "mug_7"
 

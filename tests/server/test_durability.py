@@ -6,7 +6,6 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import grpc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from server_process import (
     SECONDS,
     ServerProcess,
@@ -26,10 +26,9 @@ from server_process import (
 from serving import Served, serving
 from tashihiki.status import from_rpc_error
 from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
-from tiny_encoder import DIMENSION
-
 from tashihiki_server.collection import collection as collection_module
 from tashihiki_server.library import Library
+from tiny_encoder import DIMENSION
 
 Vector = NDArray[np.float32]
 SHOP = "shop"
@@ -71,7 +70,8 @@ class Ledger:
 
 def unit(dice: np.random.Generator) -> Vector:
     vector = dice.random(DIMENSION).astype(np.float32)
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
+    vector /= np.linalg.norm(vector)
+    return vector
 
 
 def message(identifier: str, content: Content) -> catalog_pb2.ItemInput:
@@ -274,5 +274,3 @@ def test_a_disk_without_any_room_is_a_clear_error_at_the_start(
     assert ended.returncode == 1
     assert "No space left" in ended.stderr
     assert "Traceback" not in ended.stderr
-
-

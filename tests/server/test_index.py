@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from server_process import builder, eventually
-from tiny_encoder import DIMENSION, write_tiny_encoder
 
+from server_process import builder, eventually
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.collection import collection as collection_module
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.collection.nearest import Nearest
 from tashihiki_server.index.generation import open_latest
 from tashihiki_server.library import Library
+from tiny_encoder import DIMENSION, write_tiny_encoder
 
 OpenLibrary = Callable[..., Library]
 Vectors = NDArray[np.float32]
@@ -33,7 +33,8 @@ REBUILT = "rebuilt from the catalogue"
 
 def vectors(count: int, seed: int = 0) -> Vectors:
     found = np.random.default_rng(seed).random((count, DIMENSION)).astype(np.float32)
-    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found
 
 
 GALLERY = vectors(COUNT)

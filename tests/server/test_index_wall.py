@@ -1,4 +1,4 @@
-"""NGT behind its wall: whatever comes, the process lives and the answer is right or a ValueError."""
+"""NGT behind its wall: whatever comes, the process lives, and the answer is right or refused."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from server_process import SECONDS
 
 _PRELUDE = """
@@ -48,16 +49,14 @@ hostile = {
 sound = {
     "float32": query, "float64": query.astype(float), "list": query.tolist(),
     "strided": wide[:, 1], "reversed": query[::-1].copy()[::-1], "big-endian": query.astype(">f4"),
-    "read-only": np.frombuffer(query.tobytes(), np.float32), "integers": (query * 100).astype(int),
+    "read-only": np.frombuffer(query.tobytes(), np.float32),
 }
 results = {"hostile": {}, "sound": {}, "counts": {}}
 with np.errstate(over="ignore"):
     for name, vector in hostile.items():
         results["hostile"][name] = said(lambda: index.search(vector, 5).tolist())
 for name, vector in sound.items():
-    results["sound"][name] = index.search(vector, 5).tolist() == (
-        nearest(vector, 5) if name != "integers" else index.search(np.asarray(vector, np.float32), 5).tolist()
-    )
+    results["sound"][name] = index.search(vector, 5).tolist() == nearest(vector, 5)
 for count in (-(2**40), -1, 0, 1, 5, 299, 300, 301, 2**31, 2**40):
     results["counts"][count] = sorted(index.search(query, count).tolist()) == sorted(
         nearest(query, max(0, min(count, 300)))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from shapes_catalogue import write_shapes
 
 from tashihiki_server.dataset import read_dataset
@@ -14,9 +15,11 @@ from tashihiki_training.pixels import load_pictures
 from tashihiki_training.training_data import TrainingData
 from tashihiki_training.training_run import training_data
 
-
 # Tells every step of an export to whoever listens, and pytest listens: minutes of it.
 logging.getLogger("torch.__trace").disabled = True
+
+# Two threads wait for each other where other work shares the cores.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -55,11 +55,6 @@ def killing_after(steps: int) -> Observer:
     return Observer(step=step)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize("preset", ["default", "article"])
 def test_resuming_in_the_middle_of_an_epoch_equals_never_having_stopped(
     shapes_data: Data, tmp_path: Path, preset: str
@@ -146,7 +141,7 @@ def test_the_learning_rate_rises_then_falls() -> None:
     rates = [learning_rate(settings, step, 100) for step in range(100)]
     assert rates[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
     assert rates[10] == 1.0
-    assert all(a > b for a, b in itertools.pairwise(rates))
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
     constant = replace(settings, warm_up=0.0, cosine=False)
     assert {learning_rate(constant, step, 100) for step in range(100)} == {1.0}
 

@@ -70,27 +70,24 @@ def _meaning(term: ResolvedTerm) -> str:
 
 
 def _hits(result: SearchResult) -> Table:
-    # An ignored facet contributes to no hit.
-    shown = [place for place, term in enumerate(result.terms) if term.kind != "facet"]
-    labels = [_unique(result.terms[place], result.terms) for place in shown]
+    labels = [_unique(term, result.terms) for term in result.terms]
     numbers = ("#", "similarity", *labels)
     grid = table("#", "id", "similarity", *labels, "attributes", numbers=numbers)
     grid.columns[1].min_width = min(_ID_WIDTH, max(cell_len(hit.id) for hit in result))
     for rank, hit in enumerate(result, start=1):
-        grid.add_row(*_row(rank, hit, shown))
+        grid.add_row(*_row(rank, hit))
     return grid
 
 
 def _unique(term: ResolvedTerm, terms: Sequence[ResolvedTerm]) -> str:
     label = printable(term.label)
+    if term.kind == "facet":
+        return f"- {label}"
     twice = sum(other.label == term.label for other in terms) > 1
     return f"{term.weight:+g} {label}" if twice or term.weight != 1 else label
 
 
-def _row(rank: int, hit: Hit, shown: Sequence[int]) -> list[str]:
-    shares = [
-        f"{hit.contributions[place].similarity:+.3f}" if place < len(hit.contributions) else ""
-        for place in shown
-    ]
+def _row(rank: int, hit: Hit) -> list[str]:
+    shares = [f"{contribution.similarity:+.3f}" for contribution in hit.contributions]
     similarity = f"{hit.similarity:.4f}"
     return [str(rank), printable(hit.id), similarity, *shares, attribute_text(hit.attributes)]

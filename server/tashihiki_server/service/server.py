@@ -97,8 +97,9 @@ async def serve(
         await health_servicer.enter_graceful_shutdown()
         await server.stop(config.grace)
     finally:
-        executor.shutdown(cancel_futures=True)
+        # In this order a call that outlived the grace ends with the picture it is at.
         embedder.close()
+        executor.shutdown(cancel_futures=True)
 
 
 def _server(config: ServerConfig) -> grpc.aio.Server:
@@ -138,8 +139,11 @@ async def _set_serving(servicer: health.aio.HealthServicer) -> None:
 
 
 def _bind(server: grpc.aio.Server, address: str) -> int:
+    wanted = address.rpartition(":")[2]
     try:
-        port = server.add_insecure_port(address)
+        # gRPC would take the port modulo 65,536.
+        possible = not wanted.isdecimal() or int(wanted) < 2**16
+        port = server.add_insecure_port(address) if possible else 0
     except RuntimeError:
         port = 0
     if not port:
@@ -147,7 +151,7 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
             f"the server cannot listen on {address}",
             reason="ADDRESS_IN_USE",
             field="address",
-            remedy="Stop what listens there, or choose another with --address.",
+            remedy="Stop what listens there, or choose another host and port with --address.",
         )
     return port
 
