@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from benchmarks.timing import medians, table
+from tashihiki_server.demo.gallery import draw_faces
 from tashihiki_server.encoder.manifest import MODEL_FILE
 from tashihiki_server.encoder.openvino import OpenVinoEncoder
+from tashihiki_server.images import ImageLimits, decode, fit
 from tashihiki_server.library import SHIPPED_ENCODER
 
 ROUNDS = 30
@@ -26,7 +30,7 @@ def main() -> str:
     cores = len(os.sched_getaffinity(0))
     encoder = OpenVinoEncoder(SHIPPED_ENCODER)
     size = encoder.manifest.input_size
-    pictures = np.random.default_rng(0).integers(0, 256, (PICTURES, size, size, 3), dtype=np.uint8)
+    pictures = _pictures(size)
     rivals: dict[str, _Embed] = {
         f"OpenVINO ({encoder.precision})": encoder.embed,
         "ONNX Runtime (f32)": _onnx_runtime(cores),
@@ -50,6 +54,14 @@ def main() -> str:
     ]
     header = ["runtime", "one picture, ms", "ratio", f"pictures/s, {cores} cores", "cosine"]
     return f"Encoder, {size}×{size}, medians\n\n" + table(header, rows)
+
+
+def _pictures(size: int) -> NDArray[np.uint8]:
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = draw_faces(Path(folder), seed=7, shots=1)[:PICTURES]
+        limits = ImageLimits()
+        decoded = [decode(picture.path.read_bytes(), size, limits) for picture in drawn]
+        return np.stack([fit(picture, size) for picture in decoded])
 
 
 def _onnx_runtime(cores: int) -> _Embed:

@@ -16,6 +16,8 @@ from tashihiki.errors import InvalidArgumentError
 
 # Decoding never goes below what a thumbnail needs, so that every caller gets the same pixels.
 THUMBNAIL_SIZE = 192
+# A picture of one column costs Pillow far more memory than its pixels.
+MAX_EDGE = 32_768
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
 
 # Pillow warns about what ImageLimits refuses with a better message.
@@ -94,6 +96,13 @@ def _opened(data: bytes, limits: ImageLimits, field: str) -> Image.Image:
         # A tile is decoded whole, however little of it the picture shows.
         width = max(width, picture.tag_v2.get(TILEWIDTH, 0))
         height = max(height, picture.tag_v2.get(TILELENGTH, 0))
+    if max(width, height) > MAX_EDGE and width * height <= limits.max_pixels:
+        raise _refusal(
+            "IMAGE_TOO_MANY_PIXELS",
+            f"the image has {width}×{height} pixels, over the limit of {MAX_EDGE} a side",
+            field,
+            "Scale it down; 512 pixels a side are plenty.",
+        )
     if width * height > limits.max_pixels:
         raise _too_many_pixels(f"{width}×{height}", limits, field)
     return picture

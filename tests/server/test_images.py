@@ -318,6 +318,12 @@ def test_a_limit_above_pillows_own_is_the_one_that_counts() -> None:
     assert refusal(broken_off, ImageLimits(max_pixels=200_000_000)).reason == "IMAGE_BROKEN"
 
 
+def test_a_picture_of_one_column_is_refused_by_its_edge() -> None:
+    error = refusal(png(1, 40_000, bytes(1_000), depth=1, colour=0))
+    assert error.reason == "IMAGE_TOO_MANY_PIXELS"
+    assert "1×40000" in error.message
+
+
 def test_the_bomb_is_refused_by_its_size() -> None:
     error = refusal(bomb_png(40_000))
     assert error.reason == "IMAGE_TOO_MANY_PIXELS"

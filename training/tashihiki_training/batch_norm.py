@@ -2,7 +2,7 @@
 
 On small sets the statistics of batches are too noisy to learn from, so batch norm is used as
 it was learnt. Then it is an affine map, and the convolution can do it: the same function in
-two thirds of the time, and `encoder.onnx` needs no more.
+less time, and `encoder.onnx` needs no more.
 """
 
 from __future__ import annotations

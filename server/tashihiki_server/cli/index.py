@@ -46,7 +46,7 @@ def index(
     ] = None,
     alias: Annotated[
         list[str] | None,
-        typer.Option(help="FACET:ALIAS=VALUE, a CSV or TOML file, or jaffe; repeatable."),
+        typer.Option(help="FACET:ALIAS=VALUE, a CSV file, or jaffe; repeatable."),
     ] = None,
 ) -> None:
     """Read labelled photos, embed them and write them to a collection.

@@ -351,7 +351,14 @@ class Collection:
                 self._index = index
                 self._rows = self._arrange(self._rows.live())
                 self._publish()
-                logger.info("%s: %d items indexed", self.settings.name, len(index.ids))
+                logger.info(
+                    "%s: %d items indexed, recall %.3f at ε = %g%s",
+                    self.settings.name,
+                    len(index.ids),
+                    index.calibration.recall,
+                    index.calibration.epsilon,
+                    "" if index.calibration.reliable else ": too low, so searches compare all",
+                )
 
     # Searches
 
@@ -377,7 +384,8 @@ class Collection:
             excluded: ids of items that must not be.
         """
         mask = None if condition is None else admitted(condition, state.rows)
-        index = state.index.index if state.index else None
+        built = state.index
+        index = built.index if built and built.calibration.reliable else None
         found = nearest(state.rows, index, vector, limit + len(excluded), mask)
         kept = [n for n, row in enumerate(found.rows) if state.rows.id(row) not in excluded][:limit]
         return Nearest(found.rows[kept], found.similarities[kept], found.exact)

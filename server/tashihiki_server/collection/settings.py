@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -32,7 +33,10 @@ class CollectionSettings:
     def write(self, folder: Path) -> None:
         """Writes the settings into the collection's folder."""
         text = json.dumps(asdict(self), indent=2, ensure_ascii=False)
-        (folder / SETTINGS_FILE).write_text(text + "\n", encoding="utf-8")
+        with (folder / SETTINGS_FILE).open("w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def read_settings(folder: Path) -> CollectionSettings:

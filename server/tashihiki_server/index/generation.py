@@ -19,7 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tashihiki_server.encoder.manifest import sha256
-from tashihiki_server.index.build import CALIBRATION_FILE, INDEX_FOLDER, VECTORS_FILE
+from tashihiki_server.index.build import (
+    CALIBRATION_FILE,
+    INDEX_FOLDER,
+    VECTORS_FILE,
+    Calibration,
+)
 from tashihiki_server.index.ngt import NgtIndex
 from tashihiki_server.space.base import Vectors
 
@@ -45,12 +50,14 @@ class IndexGeneration:
         ids: of the items, by row.
         versions: of their embeddings, by row; a row counts only while its item has this version.
         index: over the rows.
+        calibration: its setting; an unreliable one is better not searched.
     """
 
     number: int
     ids: list[str]
     versions: NDArray[np.int64]
     index: NgtIndex
+    calibration: Calibration
 
 
 class BuildFailedError(Exception):
@@ -187,13 +194,14 @@ def open_generation(folder: Path, identity: str) -> IndexGeneration:
                 raise DamagedIndexError(f"{name} has changed since it was written")
         ids = json.loads((folder / IDS_FILE).read_text(encoding="utf-8"))
         versions = np.load(folder / VERSIONS_FILE, allow_pickle=False)
-        calibration = json.loads((folder / CALIBRATION_FILE).read_text(encoding="utf-8"))
+        text = (folder / CALIBRATION_FILE).read_text(encoding="utf-8")
+        calibration = Calibration(**json.loads(text))
         index = NgtIndex(
             folder / INDEX_FOLDER,
             count=manifest["count"],
             dimension=manifest["dimension"],
-            epsilon=calibration["epsilon"],
+            epsilon=calibration.epsilon,
         )
-        return IndexGeneration(manifest["number"], ids, versions, index)
+        return IndexGeneration(manifest["number"], ids, versions, index, calibration)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise DamagedIndexError(str(error) or type(error).__name__) from error
