@@ -248,6 +248,14 @@ def test_a_fault_of_syntax_is_named_with_its_place(
         assert f"at character {position + 1}" in found.message
 
 
+def test_a_value_with_a_space_that_is_not_quoted_is_told_so(
+    module_served: Served, shop: Gallery
+) -> None:
+    found = failure(lambda: search(module_served, shop.name, "mug + Navy Blue"))
+    assert (found.reason, found.candidates) == ("UNKNOWN_FACET", ["colour:navy blue"])
+    assert '"navy blue"' in found.remedy
+
+
 def test_groups_nested_to_the_limit_are_read(module_served: Served, shop: Gallery) -> None:
     text = "(" * 32 + "red" + ")" * 32
     assert compose(module_served, shop.name, text).terms[0].label == "colour:red"

@@ -157,6 +157,7 @@ class Resolver:
             word = operand.text if isinstance(operand, Word) else operand.value
             self._add_word(word, weight, resolution, allow_facet=isinstance(operand, Word))
         elif isinstance(operand, FacetValue):
+            self._refuse_unquoted(operand)
             facet = self._vocabulary.find_facet(operand.facet, "")
             self._add_attribute(
                 self._vocabulary.find_value(facet, operand.value, ""), weight, resolution
@@ -165,6 +166,17 @@ class Resolver:
             resolution.terms.append(self._image(operand, weight, term.field))
         elif isinstance(operand, VectorOperand):
             resolution.terms.append(self._vector(operand, weight))
+
+    def _refuse_unquoted(self, operand: FacetValue) -> None:
+        words = f"{operand.facet} {operand.value}"
+        keys = self._vocabulary.occurrences(words)
+        if keys and self._vocabulary.facet_or_none(operand.facet) is None:
+            raise InvalidArgumentError(
+                f"no facet {operand.facet!r}, but {self._vocabulary.label(keys[0])} has a space",
+                reason="UNKNOWN_FACET",
+                remedy=f'Quote values with spaces: "{self._vocabulary.value_name(keys[0])}".',
+                details={"candidates": ", ".join(map(self._vocabulary.label, keys))},
+            )
 
     def _add_word(
         self, word: str, weight: float, resolution: Resolution, *, allow_facet: bool
