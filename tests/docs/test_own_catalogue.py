@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from docs.markdown import DOCS, Block, blocks
-from docs.shell import run, serving
+from docs.shell import PORT, free_port, run, serving
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 FASHION = SHARED / "data" / "fashion"
@@ -44,18 +44,27 @@ def test_the_document_works_as_written(desk: Path) -> None:
     every = [block for block in blocks(DOCS / "own-catalogue.md") if block.note != "no-run"]
     server = next(block for block in every if block.note == "background")
     before, after = every[: every.index(server)], every[every.index(server) + 1 :]
+    port = free_port()
     for block in before:
-        _run(block, desk)
+        _run(block, desk, port)
     assert (desk / "runs" / "first" / "recall.png").is_file()
-    with serving(["bash", "-ec", f"exec {server.text}"], desk, desk / "serve.log"):
-        said = [_run(block, desk) for block in after]
+    with serving(
+        ["bash", "-ec", f"exec {server.text.replace(PORT, port)}"], desk, desk / "serve.log"
+    ):
+        said = [_run(block, desk, port) for block in after]
     assert len(said) == 3
     assert "Tshirts" in said[0]
     assert said[1].count("similarity") + said[1].count("articleType") >= 10
     assert (desk / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
-def _run(block: Block, desk: Path) -> str:
+def _run(block: Block, desk: Path, port: str) -> str:
     if block.language == "python":
-        return run([sys.executable, "-c", block.text], desk)
-    return run(["bash", "-ec", block.text], desk, WEIGHTS=str(WEIGHTS), MINUTES="0.01")
+        return run([sys.executable, "-c", block.text.replace(PORT, port)], desk)
+    return run(
+        ["bash", "-ec", block.text],
+        desk,
+        WEIGHTS=str(WEIGHTS),
+        MINUTES="0.01",
+        TASHIHIKI_SERVER=f"localhost:{port}",
+    )

@@ -11,36 +11,43 @@ from pathlib import Path
 import pytest
 
 from docs.markdown import DOCS, README, blocks
-from docs.shell import run, serving
+from docs.shell import PORT, free_port, run, serving
 
 COMMAND = Path(sys.executable).with_name("tashihiki")
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def port() -> str:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, port: str) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("demo")
-    command = [str(COMMAND), "serve", "--demo", "--data", "data"]
-    with serving(command, folder, folder / "serve.log"):
+    command = [str(COMMAND), "serve", "--demo", "--data", "data", "--address", f"127.0.0.1:{port}"]
+    with serving(command, folder, folder / "first.log"):
+        pass
+    with serving(command, folder, folder / "second.log"):
         picture = folder / "data" / "demo" / "items" / "mug_blue_wood_1.jpg"
         (folder / "mug.jpg").write_bytes(picture.read_bytes())
         yield folder
 
 
-def test_the_readme_works_as_written(demo: Path) -> None:
+def test_the_readme_works_as_written(demo: Path, port: str) -> None:
     commands, query = (block.text for block in blocks(README)[1:3])
     lines = [line for line in commands.splitlines() if not line.startswith("source ")]
     assert len(lines) == 3
     for line in lines:
-        assert run(shlex.split(line), demo)
+        assert run(shlex.split(line), demo, TASHIHIKI_SERVER=f"localhost:{port}")
     assert (demo / "out.png").read_bytes().startswith(b"\x89PNG")
-    assert len(run([sys.executable, "-c", query], demo).splitlines()) == 5
+    assert len(run([sys.executable, "-c", query.replace(PORT, port)], demo).splitlines()) == 5
 
 
 @pytest.mark.parametrize("document", ["client.md"])
-def test_the_python_of_a_document_runs(demo: Path, document: str) -> None:
+def test_the_python_of_a_document_runs(demo: Path, port: str, document: str) -> None:
     python = [block.text for block in blocks(DOCS / document) if block.language == "python"]
     assert python
-    run([sys.executable, "-c", "\n".join(python)], demo)
+    run([sys.executable, "-c", "\n".join(python).replace(PORT, port)], demo)
 
 
 @pytest.mark.parametrize(
@@ -58,13 +65,14 @@ def test_the_python_of_a_document_runs(demo: Path, document: str) -> None:
     ],
 )
 def test_the_shipped_encoder_finds_what_is_meant(
-    demo: Path, collection: str, query: list[str], wanted: dict[str, str]
+    demo: Path, port: str, collection: str, query: list[str], wanted: dict[str, str]
 ) -> None:
-    answer = json.loads(run([str(COMMAND), "search", collection, *query, "--json"], demo))
+    command = [str(COMMAND), "search", collection, *query, "--json"]
+    answer = json.loads(run(command, demo, TASHIHIKI_SERVER=f"localhost:{port}"))
     assert wanted.items() <= answer["hits"][0]["attributes"].items()
 
 
-def test_a_second_start_makes_nothing_anew(demo: Path) -> None:
-    assert "drawing" in (demo / "serve.log").read_text()
-    before = sorted(path.name for path in (demo / "data" / "demo" / "faces").iterdir())
-    assert len(before) == 281
+def test_a_second_start_draws_nothing(demo: Path) -> None:
+    assert "drawing" in (demo / "first.log").read_text()
+    assert "drawing" not in (demo / "second.log").read_text()
+    assert "faces (280 items), items (768 items)" in (demo / "second.log").read_text()
