@@ -28,7 +28,7 @@ lint: $(VENV)/dev ## Formatting, types, and generated code that is current.
 proto: ## Generate client/tashihiki/v1 from proto/.
 	proto/generate.sh ../client
 
-bench: $(VENV)/dev ## Measure; see benchmarks/README.md.
+bench: $(VENV)/dev ## Measure; docs/performance.md has the tables.
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove environments and caches; the data folder stays.

@@ -2,6 +2,7 @@
 # Debian packages that the wheels lean on, and an empty virtual environment in $1.
 set -eu
 missing=
+PATH=$PATH:/usr/sbin:/sbin
 has() { ldconfig -p | grep -q "$1"; }
 has libEGL.so.1 || missing="$missing libegl1"
 has libGL.so.1 || missing="$missing libgl1"

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TypeVar
 
 from tashihiki.errors import TashihikiError
+from tashihiki_server.bounds import check_attributes, check_id
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.dataset import Photo, Skipped
@@ -65,6 +66,8 @@ def index_photos(
 
 def _record(photo: Photo, collection: Collection, embedder: Embedder) -> ItemRecord | Skipped:
     try:
+        check_id(photo.id, "id")
+        check_attributes(photo.attributes, "attributes")
         image = embedder.embed_with_thumbnail(collection.encoder, photo.path.read_bytes(), "image")
     except (TashihikiError, OSError) as error:
         why = error.message if isinstance(error, TashihikiError) else str(error)

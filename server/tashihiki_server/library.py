@@ -222,6 +222,7 @@ class Library:
             work.mkdir()
             settings.write(work)
             work.replace(final)
+            _sync(final.parent)
         except OSError as error:
             raise ResourceExhaustedError(
                 f"the collection cannot be written: {error}",
@@ -241,11 +242,14 @@ class Library:
             NotFoundError: UNKNOWN_COLLECTION.
         """
         with self._lock:
-            self.collection(name).close()
-            del self._collections[name]
+            collection = self.collection(name)
             grave = self._folder / "collections" / f"{_DELETED}{name}"
             shutil.rmtree(grave, ignore_errors=True)
+            # First, so that a deletion that fails here leaves the collection as it was.
             (self._folder / "collections" / name).replace(grave)
+            _sync(self._folder / "collections")
+            del self._collections[name]
+            collection.close()
             shutil.rmtree(grave, ignore_errors=True)
 
     def close(self) -> None:
@@ -254,6 +258,15 @@ class Library:
             collection.close()
         self._background.close()
         self._lock_file.close()
+
+
+def _sync(folder: Path) -> None:
+    """Makes the names in a folder last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _lock(folder: Path) -> IO[str]:
@@ -272,7 +285,8 @@ def _lock(folder: Path) -> IO[str]:
             f"the data folder {folder} is in use by process {owner}",
             reason="DATA_FOLDER_IN_USE",
             field="data",
-            remedy="Stop the server that uses it, or choose another folder with --data.",
+            remedy="Stop the server that uses it, choose another folder with --data, or send photos"
+            " to the server with `tashihiki index --server`.",
         ) from None
     try:
         file.truncate(0)

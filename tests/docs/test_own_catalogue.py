@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -48,6 +49,8 @@ def test_the_document_works_as_written(desk: Path) -> None:
     for block in before:
         _run(block, desk, port)
     assert (desk / "runs" / "first" / "recall.png").is_file()
+    epochs = json.loads((desk / "runs" / "first" / "history.json").read_text())
+    assert len(epochs) > 1, "nothing was learnt"
     with serving(
         ["bash", "-ec", f"exec {server.text.replace(PORT, port)}"], desk, desk / "serve.log"
     ):
@@ -65,6 +68,6 @@ def _run(block: Block, desk: Path, port: str) -> str:
         ["bash", "-ec", block.text],
         desk,
         WEIGHTS=str(WEIGHTS),
-        MINUTES="0.01",
+        MINUTES="0.4",
         TASHIHIKI_SERVER=f"localhost:{port}",
     )

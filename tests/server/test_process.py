@@ -98,13 +98,13 @@ def test_port_0_announces_the_port_that_answers(server: ServerProcess) -> None:
 
 
 def refused(data: Path, bundle: Path, address: str = "127.0.0.1:0", *options: str) -> str:
-    """The one line with which a server that cannot start says so."""
+    """The error and the help with which a server that cannot start says so."""
     ended = serve_to_the_end(data, bundle, address, *options)
     assert ended.returncode == 1, ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
-    lines = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, ended.stderr
-    return lines[0]
+    lines = ended.stderr.splitlines()
+    (said,) = (number for number, line in enumerate(lines) if line.startswith("error: "))
+    return " ".join(lines[said : said + 2])
 
 
 def test_a_port_in_use(tmp_path: Path, tiny_encoder_bundle: Path, server: ServerProcess) -> None:

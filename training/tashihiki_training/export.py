@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import openvino
 import torch
 from numpy.typing import NDArray
@@ -85,6 +86,21 @@ def write_onnx(network: EncoderNetwork, size: int, path: Path) -> None:
         )
     assert program is not None
     program.save(path, include_initializers=True, external_data=False)
+    strip_provenance(path)
+
+
+def strip_provenance(path: Path) -> None:
+    """Drops what the exporter notes of the source code: the bytes, and with them the fingerprint,
+    must not depend on the folder that the code lies in."""
+    model = onnx.load(path)
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    for tensor in graph.initializer:
+        tensor.ClearField("metadata_props")
+        tensor.ClearField("doc_string")
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def run_onnx(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

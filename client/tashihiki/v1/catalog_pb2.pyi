@@ -370,7 +370,9 @@ class ItemInput(google.protobuf.message.Message):
     @property
     def attributes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
     @property
-    def metadata(self) -> google.protobuf.struct_pb2.Struct: ...
+    def metadata(self) -> google.protobuf.struct_pb2.Struct:
+        """At most 64 KiB as JSON."""
+
     def __init__(
         self,
         *,
@@ -509,7 +511,7 @@ class ListItemsRequest(google.protobuf.message.Message):
     INCLUDE_THUMBNAILS_FIELD_NUMBER: builtins.int
     collection: builtins.str
     page_size: builtins.int
-    """1 to 1000; 0 means 100."""
+    """1 to 1000; 0 means 100. A page of large items may be shorter."""
     page_token: builtins.str
     """`next_page_token` of the page before."""
     include_vectors: builtins.bool

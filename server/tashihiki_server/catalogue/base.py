@@ -33,6 +33,7 @@ class StoredItem:
     """An item as it is read back; times are seconds since the epoch."""
 
     id: str
+    version: int
     attributes: dict[str, str]
     metadata: dict[str, Any]
     create_time: float
@@ -46,7 +47,7 @@ class StoredEmbedding:
 
     Attributes:
         id: the item's.
-        version: changes whenever the embedding does, never repeats within a collection.
+        version: changes with every write, never repeats within a collection.
         attributes: facet to value.
         embedding: (d,).
     """
@@ -66,7 +67,7 @@ class Catalogue(Protocol):
         ...
 
     def upsert(self, records: Sequence[ItemRecord]) -> list[int]:
-        """Writes all items or none; returns the versions of their embeddings.
+        """Writes all items or none; returns their versions.
 
         Raises:
             ResourceExhaustedError: DISK_FULL; nothing was written.

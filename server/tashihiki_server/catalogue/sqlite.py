@@ -150,10 +150,10 @@ class SqliteCatalogue:
             " update_time = excluded.update_time RETURNING key",
             (record.id, _dump(record.attributes), _dump(record.metadata), now, now),
         ).fetchone()[0]
-        if record.embedding is None:
-            row = db.execute("SELECT version FROM embeddings WHERE key = ?", (key,)).fetchone()
-            return int(row[0])
         version = self._next("version")
+        if record.embedding is None:
+            db.execute("UPDATE embeddings SET version = ? WHERE key = ?", (version, key))
+            return version
         vector = np.ascontiguousarray(record.embedding, dtype="<f4").tobytes()
         db.execute(
             "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
@@ -185,13 +185,14 @@ class SqliteCatalogue:
                 chunk = list(ids[start : start + _CHUNK])
                 marks = ", ".join("?" * len(chunk))
                 rows = db.execute(
-                    f"SELECT id, attributes, metadata, create_time, update_time, {jpeg}"
-                    f" FROM items WHERE id IN ({marks})",
+                    f"SELECT id, version, attributes, metadata, create_time, update_time, {jpeg}"
+                    f" FROM items JOIN embeddings USING (key) WHERE id IN ({marks})",
                     chunk,
                 )
-                for identifier, attributes, metadata, created, updated, small in rows:
+                for identifier, version, attributes, metadata, created, updated, small in rows:
                     found[identifier] = StoredItem(
                         identifier,
+                        version,
                         json.loads(attributes),
                         json.loads(metadata),
                         created,

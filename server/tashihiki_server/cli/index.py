@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +14,26 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from tashihiki import Client
     from tashihiki_server.collection.collection import Collection
-    from tashihiki_server.dataset import Aliases, Dataset, Skipped
+    from tashihiki_server.dataset import Aliases, Dataset, Photo, Skipped
     from tashihiki_server.indexing import Indexed
     from tashihiki_server.vocabulary import Alias
 
 app = typer.Typer()
 MAX_SHOWN = 20
+BATCH = 64
+
+
+@dataclass
+class _Tally:
+    """How far an indexing has come."""
+
+    total: int
+    written: int = 0
+
+    def add(self, count: int) -> None:
+        self.written += count
 
 
 @app.command()
@@ -38,7 +54,7 @@ def index(
     ] = None,
     path_column: Annotated[str | None, typer.Option(help="Column with the photo's path.")] = None,
     id_column: Annotated[str | None, typer.Option(help="Column with the id; else path.")] = None,
-    images: Annotated[
+    image_root: Annotated[
         Path | None, typer.Option(help="Folder that paths start from; else the table's.")
     ] = None,
     pattern: Annotated[
@@ -63,20 +79,54 @@ def index(
         facets=facet or None,
         path_column=path_column,
         id_column=id_column,
-        image_root=images,
+        image_root=image_root,
         aliases=aliases,
     )
     console = Console(stderr=True)
-    console.print(f"{len(dataset.photos)} photos, facets: {', '.join(dataset.facets)}")
-    if server is not None:
-        indexed = _send(server, collection, encoder, dataset, aliases)
-    else:
-        indexed = _write(data, collection, encoder, dataset, aliases)
+    _announce(console, dataset)
+    with _interruptible(_Tally(len(dataset.photos)), console) as tally:
+        if server is not None:
+            indexed = _send(server, collection, encoder, dataset, aliases, tally)
+        else:
+            indexed = _write(data, collection, encoder, dataset, aliases, tally)
     _report(console, collection, indexed, dataset.skipped)
 
 
+def _announce(console: Console, dataset: Dataset) -> None:
+    photos = _photos(len(dataset.photos))
+    if dataset.facets:
+        console.print(f"{photos}, facets: {', '.join(dataset.facets)}")
+        return
+    console.print(
+        f"{photos}\nwarning: no column repeats, so there are no facets; name them with --facet",
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def _interruptible(tally: _Tally, console: Console) -> Iterator[_Tally]:
+    try:
+        yield tally
+    except KeyboardInterrupt:
+        console.print(
+            f"interrupted: {tally.written} of {_photos(tally.total)} written; "
+            "run the same command again",
+            soft_wrap=True,
+        )
+        raise
+
+
+def _photos(count: int) -> str:
+    return "1 photo" if count == 1 else f"{count} photos"
+
+
 def _write(
-    data: Path, name: str, encoder: Path | None, dataset: Dataset, aliases: Aliases
+    data: Path,
+    name: str,
+    encoder: Path | None,
+    dataset: Dataset,
+    aliases: Aliases,
+    tally: _Tally,
 ) -> Indexed:
     from tashihiki_server.library import SHIPPED_ENCODER, Library
 
@@ -87,38 +137,50 @@ def _write(
             _check_encoder(name, target.settings.encoder, encoder)
         else:
             target = library.create(name, aliases=aliases_of(aliases))
-        return fill(target, dataset)
+        return fill(target, dataset, tally.add)
     finally:
         library.close()
 
 
 def _send(
-    server: str, name: str, encoder: Path | None, dataset: Dataset, aliases: Aliases
+    server: str,
+    name: str,
+    encoder: Path | None,
+    dataset: Dataset,
+    aliases: Aliases,
+    tally: _Tally,
 ) -> Indexed:
-    from tashihiki import Client, Item
-    from tashihiki_server.cli.progress import counting
-    from tashihiki_server.dataset import Skipped
+    from tashihiki import Client
     from tashihiki_server.encoder.manifest import read_manifest
-    from tashihiki_server.indexing import Indexed
 
     fingerprint = read_manifest(encoder).fingerprint if encoder else ""
-    paths = {photo.id: photo.path for photo in dataset.photos}
     with Client(server, timeout=120) as client:
         encoders = {found.name: found.encoder for found in client.list_collections()}
         if name in encoders:
             _check_encoder(name, encoders[name], encoder)
         else:
             client.create_collection(name, encoder=fingerprint, aliases=aliases.values)
-        with counting(f"indexing {name}") as progress:
+        return _upsert(client, name, dataset.photos, tally)
 
-            def items() -> Iterator[Item]:
-                for number, photo in enumerate(dataset.photos, 1):
-                    yield Item(photo.id, photo.path, None, photo.attributes, photo.metadata)
-                    progress(number, len(dataset.photos))
 
-            result = client.upsert(name, items(), batch_size=64, on_error="collect")
-    skipped = [Skipped(paths[fault.id], fault.error.message) for fault in result.errors]
-    return Indexed(result.count, skipped)
+def _upsert(client: Client, name: str, photos: list[Photo], tally: _Tally) -> Indexed:
+    from tashihiki import Item
+    from tashihiki_server.cli.progress import counting
+    from tashihiki_server.dataset import Skipped
+    from tashihiki_server.indexing import Indexed
+
+    paths = {photo.id: photo.path for photo in photos}
+    items = (Item(p.id, p.path, None, p.attributes, p.metadata) for p in photos)
+    indexed = Indexed()
+    with counting(f"indexing {name}") as progress:
+        while batch := list(islice(items, BATCH)):
+            result = client.upsert(name, batch, batch_size=BATCH, on_error="collect")
+            faults = result.errors
+            indexed.skipped += [Skipped(paths[fault.id], fault.error.message) for fault in faults]
+            indexed.written += result.count
+            tally.add(result.count)
+            progress(indexed.written + len(indexed.skipped), len(photos))
+    return indexed
 
 
 def _check_encoder(name: str, fingerprint: str, encoder: Path | None) -> None:
@@ -145,8 +207,10 @@ def aliases_of(aliases: Aliases) -> tuple[Alias, ...]:
     )
 
 
-def fill(collection: Collection, dataset: Dataset) -> Indexed:
-    """Indexes a dataset with a progress bar."""
+def fill(
+    collection: Collection, dataset: Dataset, advanced: Callable[[int], None] = lambda count: None
+) -> Indexed:
+    """Indexes a dataset with a progress bar; `advanced` is told the size of each batch."""
     from tashihiki_server.cli.progress import counting
     from tashihiki_server.encoder.embedder import Embedder
     from tashihiki_server.images import ImageLimits
@@ -157,20 +221,21 @@ def fill(collection: Collection, dataset: Dataset) -> Indexed:
     total, done = len(dataset.photos), 0
     with counting(f"indexing {collection.settings.name}") as progress:
 
-        def advanced(count: int) -> None:
+        def batch_done(count: int) -> None:
             nonlocal done
             done += count
             progress(done, total)
+            advanced(count)
 
         indexed = index_photos(
-            dataset.photos, collection, embedder, threads=threads, advanced=advanced
+            dataset.photos, collection, embedder, threads=threads, advanced=batch_done
         )
     embedder.close()
     return indexed
 
 
 def _report(console: Console, name: str, indexed: Indexed, unlisted: list[Skipped]) -> None:
-    console.print(f"{indexed.written} photos written to {name}.")
+    console.print(f"{_photos(indexed.written)} written to {name}.")
     skipped = [*unlisted, *indexed.skipped]
     if skipped:
         console.print(f"{len(skipped)} left out:")

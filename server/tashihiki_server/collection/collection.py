@@ -94,9 +94,9 @@ class Collection:
             Row(item.id, item.version, self.vocabulary.add(item.attributes), item.embedding)
             for item in catalogue.embeddings()
         )
-        self._state = self._publish()
         keys = [key for facet in self.vocabulary.facets() for key in self.vocabulary.keys(facet)]
         self._refresh(keys)
+        self._state = self._publish()
         self._consider_build()
 
     def _arrange(self, rows: Iterable[Row]) -> Rows:
@@ -149,9 +149,9 @@ class Collection:
             touched: set[AttributeKey] = set()
             for record, version in zip(records, versions, strict=True):
                 before = self._rows.find(record.id)
-                touched |= self._count_out(before)
+                # In before out, so that no value that stays is ever without members.
                 codes = self.vocabulary.add(record.attributes)
-                touched |= _keys(codes)
+                touched |= _keys(codes) | self._count_out(before)
                 vector = record.embedding if before is None else before.vector
                 if record.embedding is not None:
                     vector = record.embedding
@@ -204,8 +204,8 @@ class Collection:
         return _keys(row.codes)
 
     def _after_write(self, touched: set[AttributeKey]) -> None:
-        self._publish()
         self._refresh(touched)
+        self._publish()
         self._consider_build()
 
     def _check_open(self) -> None:
@@ -236,9 +236,8 @@ class Collection:
             self._refreshing = self._submit(self._background.prototypes, self._refresh_stale)
 
     def _compute(self, keys: set[AttributeKey]) -> None:
-        rows = self._state.rows
+        rows = self._rows.view()
         self._prototypes = self._prototypes.replaced({key: _median(rows, key) for key in keys})
-        self._publish()
 
     def _refresh_stale(self) -> None:
         try:
@@ -249,7 +248,7 @@ class Collection:
                         return
                     key = min(self._stale, key=self.vocabulary.count)
                     self._computing = key
-                    rows = self._state.rows
+                    rows = self._rows.view()
                 vector = _median(rows, key)
                 with self._lock:
                     if self._computing == key:
@@ -350,7 +349,7 @@ class Collection:
             if not self._closed:
                 self._index = index
                 self._rows = self._arrange(self._rows.live())
-                self._publish()
+                self._advance()
                 logger.info(
                     "%s: %d items indexed, recall %.3f at ε = %g%s",
                     self.settings.name,

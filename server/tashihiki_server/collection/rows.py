@@ -43,6 +43,7 @@ class RowsView:
     alive: Mask
     _vectors: Vectors
     _ids: list[str]
+    _versions: list[int]
     _codes: Mapping[str, _Codes]
     _vocabulary: Vocabulary
 
@@ -57,6 +58,19 @@ class RowsView:
     def id(self, row: int) -> str:
         """The item of a row."""
         return self._ids[row]
+
+    def version(self, row: int) -> int:
+        """The version of the item of a row."""
+        return self._versions[row]
+
+    def attributes(self, row: int) -> dict[str, str]:
+        """The labels of a row, in the vocabulary's spelling."""
+        names = self._vocabulary
+        return {
+            names.facet_name(facet): names.value_name(AttributeKey(facet, int(codes[row])))
+            for facet, codes in self._codes.items()
+            if codes[row] != UNLABELLED
+        }
 
     def members(self, key: AttributeKey) -> NDArray[np.int64]:
         """The live rows that carry the value."""
@@ -149,9 +163,11 @@ class Rows:
         return len(self._row_of)
 
     def write(self, row: Row) -> None:
-        """Adds an item, or replaces the one of its id."""
-        self.remove(row.id)
+        """Adds an item, or replaces the one of its id, which is there throughout."""
+        before = self._row_of.get(row.id)
         self._append(row)
+        if before is not None:
+            self._alive[before] = False
 
     def remove(self, identifier: str) -> None:
         """Marks an item's row dead, if there is one."""
@@ -166,6 +182,7 @@ class Rows:
             self._alive[: self._count].copy(),
             self._vectors,
             self._ids,
+            self._versions,
             dict(self._codes),
             self._vocabulary,
         )

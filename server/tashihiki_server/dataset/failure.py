@@ -9,6 +9,8 @@ from tashihiki.errors import InvalidArgumentError, NotFoundError
 from tashihiki_server.dataset.photo import Dataset
 from tashihiki_server.names import similar
 
+CHECK_THE_PATHS = "Check the paths: they are relative to the catalogue's folder or --image-root."
+
 
 def not_found(source: Path) -> NotFoundError:
     """CATALOGUE_NOT_FOUND."""
@@ -43,7 +45,7 @@ def unknown_column(name: str, field: str, columns: Sequence[str]) -> InvalidArgu
     )
 
 
-def checked(dataset: Dataset, source: Path) -> Dataset:
+def checked(dataset: Dataset, source: Path, remedy: str = CHECK_THE_PATHS) -> Dataset:
     """The dataset itself, if it has photos.
 
     Raises:
@@ -59,5 +61,5 @@ def checked(dataset: Dataset, source: Path) -> Dataset:
         f"the catalogue {source} names no photo that is there{because}",
         reason="CATALOGUE_EMPTY",
         field="source",
-        remedy="Check the paths: they are relative to the catalogue's folder or --image-root.",
+        remedy=remedy,
     )

@@ -10,6 +10,8 @@ from tashihiki_server.dataset.photo import Dataset, Photo, Skipped
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp"})
 
+_REMEDY = "A folder needs one sub-folder per class, a labels.csv, or --pattern."
+
 
 def read_folders(folder: Path, facet: str = "category", aliases: Aliases | None = None) -> Dataset:
     """Reads a folder whose sub-folders are the values of one facet.
@@ -31,7 +33,7 @@ def read_folders(folder: Path, facet: str = "category", aliases: Aliases | None 
             continue
         relative = path.relative_to(folder).as_posix()
         photos.append(Photo(relative, path, {facet: aliases.value(facet, parts[0])}))
-    return checked(Dataset(photos, [facet], skipped), folder)
+    return checked(Dataset(photos, [facet], skipped), folder, _REMEDY)
 
 
 def _why(parts: tuple[str, ...], path: Path) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 
 import numpy as np
 
 from tashihiki.errors import TashihikiError
+from tashihiki_server.deadline import check_deadline
 from tashihiki_server.encoder.base import Encoder
 from tashihiki_server.images import ImageLimits, decode, fit, thumbnail
 from tashihiki_server.space.base import Vectors
@@ -43,7 +45,13 @@ class Embedder:
         self, encoder: Encoder, images: Sequence[tuple[bytes, str]]
     ) -> list[EmbeddedImage | TashihikiError]:
         """Embeddings and thumbnails of pictures, given with their fields; faults in place."""
-        return list(self._pool.map(lambda image: self._embed_one(encoder, *image), images))
+        # The deadline of the call is known by its context, which threads do not share.
+        context = copy_context()
+
+        def embed(image: tuple[bytes, str]) -> EmbeddedImage | TashihikiError:
+            return context.copy().run(self._embed_one, encoder, *image)
+
+        return list(self._pool.map(embed, images))
 
     def embed_with_thumbnail(self, encoder: Encoder, data: bytes, field: str) -> EmbeddedImage:
         """The embedding and thumbnail of one picture, in the caller's thread.
@@ -59,6 +67,7 @@ class Embedder:
         self, encoder: Encoder, data: bytes, field: str
     ) -> EmbeddedImage | TashihikiError:
         try:
+            check_deadline()
             return self.embed_with_thumbnail(encoder, data, field)
         except TashihikiError as error:
             return error

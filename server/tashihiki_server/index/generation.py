@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tashihiki_server.encoder.manifest import sha256
+from tashihiki_server.index.base import VectorIndex
 from tashihiki_server.index.build import (
     CALIBRATION_FILE,
     INDEX_FOLDER,
@@ -56,7 +57,7 @@ class IndexGeneration:
     number: int
     ids: list[str]
     versions: NDArray[np.int64]
-    index: NgtIndex
+    index: VectorIndex
     calibration: Calibration
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 
 from tashihiki.errors import InvalidArgumentError
 from tashihiki.v1 import filter_pb2
+from tashihiki_server.deadline import check_deadline
 from tashihiki_server.query.expression import MAX_DEPTH, MAX_LENGTH, unquote
+
+MAX_BYTES = 64 * 2**10
 
 Mask = NDArray[np.bool_]
 
@@ -63,10 +67,12 @@ def admitted(condition: Filter, rows: LabelledRows) -> Mask:
         return rows.having(condition.facet, condition.values)
     if isinstance(condition, Not):
         return ~admitted(condition.filter, rows)
-    masks = [admitted(part, rows) for part in condition.filters]
-    if isinstance(condition, And):
-        return np.logical_and.reduce(masks, axis=0) if masks else np.ones(len(rows), bool)
-    return np.logical_or.reduce(masks, axis=0) if masks else np.zeros(len(rows), bool)
+    every = isinstance(condition, And)
+    mask = np.full(len(rows), every)
+    for part in condition.filters:
+        check_deadline()
+        (np.logical_and if every else np.logical_or)(mask, admitted(part, rows), out=mask)
+    return mask
 
 
 def filter_from_message(message: filter_pb2.Filter, field: str, depth: int = 0) -> Filter:
@@ -75,6 +81,8 @@ def filter_from_message(message: filter_pb2.Filter, field: str, depth: int = 0) 
     Raises:
         InvalidArgumentError: FILTER_INVALID.
     """
+    if depth == 0 and message.ByteSize() > MAX_BYTES:
+        raise _invalid(f"the filter has more than {MAX_BYTES} bytes", field)
     if depth > MAX_DEPTH:
         raise _invalid(f"filters are nested more than {MAX_DEPTH} deep", field)
     kind = message.WhichOneof("predicate")
@@ -99,7 +107,7 @@ def parse_filter(text: str, field: str) -> Filter:
     Raises:
         InvalidArgumentError: FILTER_INVALID, with the position of the fault.
     """
-    if len(text) > MAX_LENGTH or text.count("(") > 4 * MAX_DEPTH:
+    if len(text) > MAX_LENGTH or _depth(text) > MAX_DEPTH:
         raise _invalid("the filter is too long or too deep", field)
     try:
         parsed: Filter = _Build().transform(_parser().parse(text))
@@ -117,6 +125,11 @@ def parse_filter(text: str, field: str) -> Filter:
             remedy="Write for example `colour in (red, blue) and not background:wood`.",
             details={"position": str(position), "length": "1"},
         ) from None
+
+
+def _depth(text: str) -> int:
+    levels = accumulate((character == "(") - (character == ")") for character in text)
+    return max(levels, default=0)
 
 
 @cache
@@ -148,7 +161,7 @@ class _Build(Transformer[Token, Filter]):
     def facet_not_in(self, facet: str, _: Token, __: Token, *values: str) -> Filter:
         return Not(FacetIn(facet, values))
 
-    def facet_is(self, facet: str, value: str) -> Filter:
+    def facet_is(self, facet: str, _: Token, value: str) -> Filter:
         return FacetIn(facet, (value,))
 
 

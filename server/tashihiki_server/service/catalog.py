@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tashihiki.errors import InvalidArgumentError, NotFoundError, TashihikiError
 from tashihiki.status import to_status
 from tashihiki.v1 import catalog_pb2, composition_pb2
+from tashihiki_server.bounds import bounded, check_attributes, check_batch, check_id
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.encoder.embedder import EmbeddedImage, Embedder
@@ -15,7 +16,6 @@ from tashihiki_server.library import Library
 from tashihiki_server.names import fold
 from tashihiki_server.query.filter import admitted, filter_from_message
 from tashihiki_server.query.resolve import unit_vector
-from tashihiki_server.service.bounds import bounded, check_attributes, check_batch, check_id
 from tashihiki_server.service.messages import (
     collection_message,
     item_message,
@@ -30,7 +30,9 @@ from tashihiki_server.vocabulary import Alias
 DEFAULT_PAGE = 100
 MAX_ITEMS = 1000
 MAX_IMAGES = 100
+MAX_PAGE_BYTES = 8 * 2**20
 _CHUNK = 1000
+_FETCH = 50
 
 
 @dataclass(frozen=True)
@@ -195,19 +197,16 @@ class CatalogApi:
         scope = f"items/{collection.settings.name}"
         after = read_page_token(request.page_token, scope)
         ids = _take(_ids(collection, after, _admits(collection, request)), size + 1)
-        page = ids[:size]
-        items = collection.catalogue.items(page, thumbnails=request.include_thumbnails)
-        return catalog_pb2.ListItemsResponse(
-            items=[
-                item_message(
-                    items[identifier],
-                    collection.embedding(identifier) if request.include_vectors else None,
-                )
-                for identifier in page
-                if identifier in items
-            ],
-            next_page_token=page_token(scope, page[-1]) if len(ids) > size else "",
-        )
+        response = catalog_pb2.ListItemsResponse()
+        start, page = 0, ids[:0]
+        for start in range(0, min(size, len(ids)), _FETCH):
+            page = ids[start : min(start + _FETCH, size)]
+            response.items.extend(_page(collection, page, request))
+            if response.ByteSize() > MAX_PAGE_BYTES:
+                break
+        if start + len(page) < len(ids):
+            response.next_page_token = page_token(scope, page[-1])
+        return response
 
     def delete_items(
         self, request: catalog_pb2.DeleteItemsRequest
@@ -300,6 +299,18 @@ def _admits(collection: Collection, request: catalog_pb2.ListItemsRequest) -> Ca
     mask = admitted(filter_from_message(request.filter, "filter"), rows) & rows.alive
     ids = {rows.id(int(row)) for row in mask.nonzero()[0]}
     return ids.__contains__
+
+
+def _page(
+    collection: Collection, ids: list[str], request: catalog_pb2.ListItemsRequest
+) -> list[catalog_pb2.Item]:
+    items = collection.catalogue.items(ids, thumbnails=request.include_thumbnails)
+    embedding = collection.embedding if request.include_vectors else lambda identifier: None
+    return [
+        item_message(items[identifier], embedding(identifier))
+        for identifier in ids
+        if identifier in items
+    ]
 
 
 def _ids(collection: Collection, after: str, admits: Callable[[str], bool]) -> Iterator[str]:

@@ -21,6 +21,8 @@ from tashihiki_server.query.resolve import ResolvedTerm, Unresolved
 from tashihiki_server.space.base import AttributeTerm, Vectors
 from tashihiki_server.vocabulary import Vocabulary
 
+MAX_METADATA_BYTES = 64 * 2**10
+
 
 def vector_message(vector: Vectors) -> composition_pb2.Vector:
     """A vector (d,)."""
@@ -50,11 +52,14 @@ def metadata_dict(message: struct_pb2.Struct, field: str) -> dict[str, Any]:
     """Metadata from a message.
 
     Raises:
-        InvalidArgumentError: METADATA_INVALID for NaN and infinity, which JSON cannot hold.
+        InvalidArgumentError: METADATA_INVALID for NaN and infinity, which JSON cannot hold, and
+            for more than MAX_METADATA_BYTES.
     """
     try:
         content: dict[str, Any] = json_format.MessageToDict(message)
-        json.dumps(content, allow_nan=False)
+        size = len(json.dumps(content, allow_nan=False, ensure_ascii=False).encode())
+        if size > MAX_METADATA_BYTES:
+            raise ValueError(f"it has {size} bytes, over the limit of {MAX_METADATA_BYTES}")
     except (ValueError, json_format.SerializeToJsonError) as error:
         raise InvalidArgumentError(
             f"the metadata cannot be stored: {error}",

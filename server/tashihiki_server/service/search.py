@@ -6,17 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tashihiki.errors import TashihikiError
+from tashihiki.errors import ResourceExhaustedError, TashihikiError
 from tashihiki.status import to_status
 from tashihiki.v1 import composition_pb2, search_pb2
+from tashihiki_server.bounds import bounded, check_batch
 from tashihiki_server.collection.collection import Collection, State
 from tashihiki_server.collection.nearest import Nearest
+from tashihiki_server.deadline import check_deadline
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.library import Library
 from tashihiki_server.query.filter import filter_from_message
 from tashihiki_server.query.message import read_query
 from tashihiki_server.query.resolve import Resolution, Resolver
-from tashihiki_server.service.bounds import bounded, check_batch
 from tashihiki_server.service.messages import (
     struct,
     term_messages,
@@ -27,6 +28,7 @@ from tashihiki_server.space.base import Composed
 
 DEFAULT_LIMIT = 10
 MAX_BATCH = 100
+MAX_BATCH_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,24 @@ class SearchApi:
     ) -> search_pb2.BatchSearchResponse:
         """Answers each search, or says why not."""
         check_batch(len(request.requests), MAX_BATCH, "requests")
-        return search_pb2.BatchSearchResponse(
-            results=[self._one_of_batch(single) for single in request.requests]
-        )
+        response = search_pb2.BatchSearchResponse()
+        size = 0
+        for single in request.requests:
+            check_deadline()
+            response.results.append(self._one_of_batch(single, size))
+            size += response.results[-1].ByteSize()
+        return response
 
-    def _one_of_batch(self, request: search_pb2.SearchRequest) -> search_pb2.BatchSearchResult:
+    def _one_of_batch(
+        self, request: search_pb2.SearchRequest, size: int
+    ) -> search_pb2.BatchSearchResult:
         try:
+            if size > MAX_BATCH_BYTES:
+                raise ResourceExhaustedError(
+                    f"the answers before this one have {size} bytes together",
+                    reason="RESPONSE_TOO_LARGE",
+                    remedy="Send it in a batch of its own, or ask for fewer hits.",
+                )
             return search_pb2.BatchSearchResult(response=self.search(request))
         except TashihikiError as error:
             return search_pb2.BatchSearchResult(error=to_status(error))
@@ -134,17 +148,18 @@ def _hits(
     vectors = rows.vectors[found.rows].astype(np.float64)
     contributions = vectors @ answered.composed.parts.astype(np.float64).T
     hits = []
-    for number, identifier in enumerate(ids):
-        # An item may have been deleted since the rows were read.
-        if (item := items.get(identifier)) is not None:
-            hits.append(
-                search_pb2.Hit(
-                    id=identifier,
-                    similarity=float(found.similarities[number]),
-                    attributes=item.attributes,
-                    metadata=struct(item.metadata),
-                    contributions=contributions[number].tolist(),
-                    thumbnail=item.thumbnail,
-                )
-            )
+    for number, (identifier, row) in enumerate(zip(ids, found.rows.tolist(), strict=True)):
+        hit = search_pb2.Hit(
+            id=identifier,
+            similarity=float(found.similarities[number]),
+            contributions=contributions[number].tolist(),
+        )
+        item = items.get(identifier)
+        # What was written since the state was published must not contradict its filter.
+        unchanged = item is not None and item.version == rows.version(row)
+        hit.attributes.update(item.attributes if item and unchanged else rows.attributes(row))
+        if item is not None:
+            hit.metadata.CopyFrom(struct(item.metadata))
+            hit.thumbnail = item.thumbnail
+        hits.append(hit)
     return hits

@@ -6,20 +6,22 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from tashihiki.errors import (
-    DeadlineExceededError,
     FailedPreconditionError,
     InternalError,
+    ResourceExhaustedError,
     TashihikiError,
 )
 from tashihiki.status import to_status
@@ -29,6 +31,7 @@ from tashihiki.v1 import (
     search_pb2,
     search_pb2_grpc,
 )
+from tashihiki_server.deadline import check_deadline, deadline
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.images import ImageLimits
 from tashihiki_server.library import Library
@@ -38,7 +41,7 @@ from tashihiki_server.service.search import SearchApi
 logger = logging.getLogger(__name__)
 
 _Request = TypeVar("_Request")
-_Response = TypeVar("_Response")
+_Response = TypeVar("_Response", bound=Message)
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 _SEARCH = search_pb2.DESCRIPTOR.services_by_name["SearchService"]
@@ -86,7 +89,9 @@ async def serve(
     embedder = Embedder(config.limits, len(os.sched_getaffinity(0)))
     executor = ThreadPoolExecutor(config.threads, thread_name_prefix="call")
     server = _server(config)
-    health_servicer = _register(server, library, embedder, executor)
+    health_servicer = _register(
+        server, library, embedder, _Calls(executor, config.max_message_bytes)
+    )
     try:
         port = _bind(server, config.address)
         await server.start()
@@ -117,9 +122,8 @@ def _server(config: ServerConfig) -> grpc.aio.Server:
 
 
 def _register(
-    server: grpc.aio.Server, library: Library, embedder: Embedder, executor: ThreadPoolExecutor
+    server: grpc.aio.Server, library: Library, embedder: Embedder, calls: _Calls
 ) -> health.aio.HealthServicer:
-    calls = _Calls(executor)
     search_pb2_grpc.add_SearchServiceServicer_to_server(
         calls.servicer(SearchApi(library, embedder), _SEARCH), server
     )
@@ -139,11 +143,17 @@ async def _set_serving(servicer: health.aio.HealthServicer) -> None:
 
 
 def _bind(server: grpc.aio.Server, address: str) -> int:
-    wanted = address.rpartition(":")[2]
+    host, _, wanted = address.rpartition(":")
+    # gRPC would take 443 for a missing port, and a port modulo 65,536.
+    if not (host and wanted.isdecimal() and int(wanted) < 2**16):
+        raise FailedPreconditionError(
+            f"{address!r} is not an address to listen on",
+            reason="ADDRESS_INVALID",
+            field="address",
+            remedy="Write host:port, for example 127.0.0.1:50051.",
+        )
     try:
-        # gRPC would take the port modulo 65,536.
-        possible = not wanted.isdecimal() or int(wanted) < 2**16
-        port = server.add_insecure_port(address) if possible else 0
+        port = server.add_insecure_port(address)
     except RuntimeError:
         port = 0
     if not port:
@@ -151,7 +161,8 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
             f"the server cannot listen on {address}",
             reason="ADDRESS_IN_USE",
             field="address",
-            remedy="Stop what listens there, or choose another host and port with --address.",
+            remedy="Stop what listens there, or choose another address of this machine"
+            " with --address.",
         )
     return port
 
@@ -170,8 +181,9 @@ async def _stop_signal() -> None:
 class _Calls:
     """Runs the methods of an API on threads, so that the event loop is never blocked."""
 
-    def __init__(self, executor: ThreadPoolExecutor) -> None:
+    def __init__(self, executor: ThreadPoolExecutor, max_bytes: int) -> None:
         self._executor = executor
+        self._max_bytes = max_bytes
 
     def servicer(self, api: object, service: Any) -> Any:
         """A servicer whose CamelCase methods call the API's snake_case ones."""
@@ -185,12 +197,18 @@ class _Calls:
         self, work: Callable[[_Request], _Response]
     ) -> Callable[[_Request, _Context], Awaitable[_Response]]:
         async def call(request: _Request, context: _Context) -> _Response:
+            gone = threading.Event()
+
             def run() -> _Response:
-                _check_deadline(context)
-                return work(request)
+                with deadline(lambda: 0.0 if gone.is_set() else context.time_remaining()):
+                    check_deadline()
+                    return self._bounded(work(request))
 
             try:
                 return await asyncio.get_running_loop().run_in_executor(self._executor, run)
+            except asyncio.CancelledError:
+                gone.set()
+                raise
             except TashihikiError as error:
                 status = to_status(error)
             except Exception:
@@ -201,13 +219,15 @@ class _Calls:
 
         return call
 
-
-def _check_deadline(context: _Context) -> None:
-    remaining = context.time_remaining()
-    if remaining is not None and remaining <= 0:
-        raise DeadlineExceededError(
-            "the deadline passed before the call was begun", reason="DEADLINE_EXCEEDED"
-        )
+    def _bounded(self, response: _Response) -> _Response:
+        size = response.ByteSize()
+        if size > self._max_bytes:
+            raise ResourceExhaustedError(
+                f"the answer has {size} bytes, over the limit of {self._max_bytes}",
+                reason="RESPONSE_TOO_LARGE",
+                remedy="Ask for fewer hits or items at a time, or for less of each.",
+            )
+        return response
 
 
 def _internal() -> InternalError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -47,11 +48,17 @@ class Prototypes:
 
     vectors: Mapping[AttributeKey, Vectors] = field(default_factory=dict)
     _spans: dict[str, FacetSpan] = field(default_factory=dict, compare=False, repr=False)
+    # Queries that ignore the same facet at once shall measure it once.
+    _measuring: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
     def replaced(self, changes: Mapping[AttributeKey, Vectors | None]) -> Prototypes:
         """A copy with some prototypes set or, where None, dropped."""
         vectors = {**self.vectors, **changes}
-        return Prototypes({key: vector for key, vector in vectors.items() if vector is not None})
+        touched = {key.facet for key in changes}
+        return Prototypes(
+            {key: vector for key, vector in vectors.items() if vector is not None},
+            {facet: span for facet, span in list(self._spans.items()) if facet not in touched},
+        )
 
     def knows(self, facet: str) -> bool:
         """Whether any value of the facet has a prototype."""
@@ -59,16 +66,31 @@ class Prototypes:
 
     def span(self, facet: str) -> FacetSpan:
         """What tells the facet's values apart, largest differences first."""
-        if facet not in self._spans:
-            self._spans[facet] = self._measure(facet)
-        return self._spans[facet]
+        with self._measuring:
+            if facet not in self._spans:
+                self._spans[facet] = self._measure(facet)
+            return self._spans[facet]
 
     def _measure(self, facet: str) -> FacetSpan:
         ours = np.array(
             [vector for key, vector in self.vectors.items() if key.facet == facet], dtype=np.float64
         )
         mean = ours.mean(axis=0)
-        _, singular, rows = np.linalg.svd(ours - mean, full_matrices=False)
-        rank = int((singular > 1e-6 * max(singular[0], 1e-12)).sum())
-        rank = min(rank, len(ours) - 1, MAX_RANK)
-        return FacetSpan(mean, rows[:rank].T)
+        return FacetSpan(mean, _leading_directions(ours - mean))
+
+
+def _leading_directions(deviations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Orthonormal directions (d, rank) of the largest variance of centred rows (n, d).
+
+    By the smaller of the two Gram matrices: many times faster than a singular value
+    decomposition where a facet has thousands of values.
+    """
+    wide = len(deviations) <= deviations.shape[1]
+    gram = deviations @ deviations.T if wide else deviations.T @ deviations
+    variances, vectors = np.linalg.eigh(gram)
+    order = np.argsort(-variances)[: min(len(deviations) - 1, MAX_RANK)]
+    kept = order[variances[order] > 1e-10 * max(float(variances.max()), 1e-24)]
+    directions = deviations.T @ vectors[:, kept] if wide else vectors[:, kept]
+    # Once more, since the root of a Gram matrix loses half of the digits.
+    orthonormal, _ = np.linalg.qr(directions)
+    return orthonormal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from unicodedata import category
 
@@ -61,6 +62,11 @@ def check_id(identifier: str, field: str) -> None:
         )
 
 
+def _sound_name(name: str) -> bool:
+    controls = any(unicodedata.category(character) == "Cc" for character in name)
+    return bool(fold(name)) and len(name) <= MAX_NAME_LENGTH and not controls
+
+
 def check_attributes(attributes: Mapping[str, str], field: str) -> None:
     """Refuses facets and values that are empty, too long or alike but for case and width.
 
@@ -73,12 +79,12 @@ def check_attributes(attributes: Mapping[str, str], field: str) -> None:
     elif len({fold(facet) for facet in attributes}) < len(attributes):
         fault = "two facets differ only in case or width"
     for facet, value in attributes.items():
-        if not (fold(facet) and fold(value) and max(len(facet), len(value)) <= MAX_NAME_LENGTH):
-            fault = f"{facet!r}: {value[:40]!r} is empty or too long"
+        if not (_sound_name(facet) and _sound_name(value)):
+            fault = f"{facet[:40]!r}: {value[:40]!r} is empty, too long or not plain text"
     if fault:
         raise InvalidArgumentError(
             fault,
             reason="ATTRIBUTE_INVALID",
             field=field,
-            remedy=f"Use 1 to {MAX_NAME_LENGTH} characters; leave unknown labels out.",
+            remedy=f"Use 1 to {MAX_NAME_LENGTH} printable characters; leave unknown labels out.",
         )
