@@ -39,10 +39,12 @@ $(VENV)/base:
 	touch $@
 
 $(VENV)/server: $(VENV)/base pyproject.toml
+	@echo Installing the server …
 	$(BIN)/pip install --quiet --editable '.[server]'
 	touch $@
 
 $(VENV)/dev: $(VENV)/server
+	@echo Installing what training and the tests need …
 	$(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	touch $@

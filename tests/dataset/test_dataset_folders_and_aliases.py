@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from photo_files import write_photo
 
+from photo_files import write_photo
 from tashihiki.errors import InvalidArgumentError
 from tashihiki_server.dataset import parse_aliases, read_dataset, read_folders
 
@@ -67,3 +67,12 @@ def test_bad_aliases(text: str) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         parse_aliases([text])
     assert caught.value.reason == "ALIAS_INVALID"
+
+
+def test_a_folder_of_photos_alone_is_told_what_it_needs(tmp_path: Path) -> None:
+    write_photo(tmp_path / "1.png")
+    with pytest.raises(InvalidArgumentError) as caught:
+        read_dataset(tmp_path)
+    assert caught.value.reason == "CATALOGUE_EMPTY"
+    wanted = "A folder needs one sub-folder per class, a labels.csv, or --pattern."
+    assert caught.value.remedy == wanted

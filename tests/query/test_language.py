@@ -256,6 +256,22 @@ def test_a_value_with_a_space_that_is_not_quoted_is_told_so(
     assert '"navy blue"' in found.remedy
 
 
+@pytest.mark.parametrize("text", ["t-shirt", "mug + T-Shirt", "category:t-shirt", "t-shirt-red"])
+def test_a_value_with_a_sign_that_is_not_quoted_is_told_so(
+    module_served: Served, text: str
+) -> None:
+    vectors = dict(zip("ab", random_vectors(2, 21), strict=True))
+    labels = {"a": {"category": "t-shirt", "colour": "red"}, "b": {"category": "mug"}}
+    name = fill(module_served, fresh_name("signs"), labels, vectors).name
+    found = failure(lambda: search(module_served, name, text))
+    if text == "t-shirt-red":
+        assert found.reason == "UNKNOWN_VALUE"
+    else:
+        assert found.candidates == ["category:t-shirt"]
+        assert "quoted" in found.remedy
+    assert search(module_served, name, '"t-shirt"').hits
+
+
 def test_groups_nested_to_the_limit_are_read(module_served: Served, shop: Gallery) -> None:
     text = "(" * 32 + "red" + ")" * 32
     assert compose(module_served, shop.name, text).terms[0].label == "colour:red"

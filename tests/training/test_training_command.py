@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -153,3 +154,47 @@ def test_a_graph_that_disagrees_is_not_left_behind(
 def test_help_does_not_import_torch() -> None:
     check = "import sys, tashihiki_training.cli; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_one_facet_is_steered_and_reported_by_itself(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(shapes, "--out", tmp_path / "run", "--epochs", 0, "--facet", "shape")
+    out = capsys.readouterr().out
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    measured = history[0]["validation"]
+    assert set(measured) == {"facets", "facets_map"}
+    assert f"facets {measured['facets']['shape']:.3f} (map " in out
+    assert "composed 0" not in out
+    assert re.search(r"^  shape [01]\.\d{3} \(95 % interval .*, 3 queries\)$", out, re.MULTILINE)
+    manifest = read_manifest(tmp_path / "run" / "encoder")
+    assert manifest.metrics["composed"] == {"queries": 0}
+
+
+@pytest.mark.parametrize(
+    ("epochs_done", "told"),
+    [(None, "run the same command again"), (0, "after epoch 0; go on with --resume")],
+)
+def test_an_interruption_says_how_to_go_on(
+    shapes: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    epochs_done: int | None,
+    told: str,
+) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    where = "command.load_pictures" if epochs_done is None else "trainer.Trainer._epoch"
+    monkeypatch.setattr(f"tashihiki_training.{where}", interrupt)
+    texts = [str(shapes), "--out", str(tmp_path / "run"), *BASE]
+    assert command(args=texts, prog_name="train", standalone_mode=False) == 130
+    assert told in capsys.readouterr().err
+
+
+def test_help_shows_the_presets(capsys: pytest.CaptureFixture[str]) -> None:
+    command(args=["--help"], prog_name="train", standalone_mode=False)
+    words = " ".join(re.sub(r"[│\s]+", " ", capsys.readouterr().out).split())
+    for default in ("(30)", "(64)", "(224)", "mean; article median", "0.0003; article 0.001"):
+        assert default in words

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Annotated
 
@@ -30,9 +31,9 @@ def demo(
         draw_demo(out, seed=seed, shots=shots, designs=designs, progress=progress)
     for gallery in ("faces", "items"):
         pictures = sorted(p for p in (out / gallery).iterdir() if p.suffix in (".tiff", ".jpg"))
-        step = max(1, len(pictures) // 96)
-        contact_sheet(pictures[::step][:96], 12, 96).save(out / f"{gallery}.png")
-    console = Console()
+        shown = random.Random(0).sample(pictures, min(96, len(pictures)))
+        contact_sheet(sorted(shown), 12, 96).save(out / f"{gallery}.png")
+    console = Console(markup=False)
     console.print(f"Drawn into {out}; look at {out / 'faces.png'} and {out / 'items.png'}.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -89,6 +90,7 @@ class Resolver:
         embed: Callable[[bytes, str], Vectors],
         bindings: composition_pb2.Bindings,
         skip_missing: bool,
+        expression: str = "",
         field: str = "query",
     ) -> None:
         self._vocabulary = vocabulary
@@ -97,6 +99,7 @@ class Resolver:
         self._embed = embed
         self._bindings = bindings
         self._skip_missing = skip_missing
+        self._expression = expression
         self._bindings_field = f"{field}.bindings"
         self._images = 0
         self._vectors = 0
@@ -134,7 +137,18 @@ class Resolver:
                     error.field = term.field
                 if term.span and "position" not in error.details:
                     error.details["position"], error.details["length"] = map(str, term.span)
+                    self._suggest_quotes(error, term.span)
                 raise
+
+    def _suggest_quotes(self, error: TashihikiError, span: tuple[int, int]) -> None:
+        # `t-shirt` is read as t less shirt, which is what `mug-red` should be.
+        for word in re.finditer(r"[^\s+()]+", self._expression):
+            value = re.split("[:：]", word.group())[-1]
+            keys = self._vocabulary.occurrences(value)
+            if keys and word.start() <= span[0] < word.end() and error.reason.startswith("UNKNOWN"):
+                labels = [self._vocabulary.label(key) for key in keys]
+                error.details["candidates"] = ", ".join(labels)
+                error.remedy = f'Names that hold signs or spaces are quoted: "{value}".'
 
     def _checked_weight(self, weight: float, factor: float) -> float:
         largest = max(abs(weight), abs(weight * factor))

@@ -111,6 +111,7 @@ class SearchApi:
             embed=lambda data, field: self._embedder.embed(collection.encoder, data, field),
             bindings=query.bindings,
             skip_missing=missing == composition_pb2.MISSING_ITEMS_SKIP,
+            expression=query.expression,
         )
         resolution = resolver.resolve(read_query(query))
         # Taken last, so that what the names were resolved against is in it.

@@ -1,0 +1,56 @@
+"""What `tashihiki index` says of a catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from photo_files import write_photo
+from tashihiki_server.cli.index import command
+from tashihiki_server.collection.collection import Collection
+
+
+def index(source: Path, data: Path, *options: str) -> int | None:
+    """Runs the command as the command line does; returns its exit code if it has one."""
+    arguments = ["c", str(source), "--data", str(data), *options]
+    code: int | None = command(args=arguments, prog_name="index", standalone_mode=False)
+    return code
+
+
+def write_table(folder: Path, count: int) -> Path:
+    for number in range(count):
+        write_photo(folder / "photos" / f"{number}.png")
+    rows = "".join(f"{number}.png,red\n" for number in range(count))
+    (folder / "t.csv").write_text(f"path,colour\n{rows}")
+    return folder / "t.csv"
+
+
+def test_a_table_without_facets_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_table(tmp_path, 1)
+    assert not index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos"))
+    said = capsys.readouterr().err
+    assert "1 photo\n" in said
+    assert "no column repeats, so there are no facets; name them with --facet" in said
+    assert "1 photo written to c." in said
+
+
+def test_an_interruption_says_how_far_it_came(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = write_table(tmp_path, 70)
+    upsert, calls = Collection.upsert, 0
+
+    def second_is_interrupted(self: Collection, *arguments: object, **options: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return upsert(self, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Collection, "upsert", second_is_interrupted)
+    assert index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos")) == 130
+    said = capsys.readouterr().err
+    assert said.endswith("interrupted: 64 of 70 photos written; run the same command again\n")
