@@ -79,7 +79,6 @@ class Collection:
         self.vocabulary = Vocabulary(settings.aliases)
         self._folder = folder
         self._background = background
-        self._identity = f"{encoder.manifest.fingerprint}/sum"
         self._lock = threading.RLock()
         self._closed = False
         self._building: Future[None] | None = None
@@ -89,9 +88,15 @@ class Collection:
         self._computing: AttributeKey | None = None
         self._refreshing: Future[None] | None = None
         self._prototypes = Prototypes()
+        self._identity = f"{encoder.manifest.fingerprint}/{self._space().kind}"
         self._index = open_latest(folder / INDEX_FOLDER, self._identity)
         self._rows = self._arrange(
-            Row(item.id, item.version, self.vocabulary.add(item.attributes), item.embedding)
+            Row(
+                item.id,
+                item.version,
+                self.vocabulary.add(item.attributes),
+                self._gallery_vector(item.embedding),
+            )
             for item in catalogue.embeddings()
         )
         keys = [key for facet in self.vocabulary.facets() for key in self.vocabulary.keys(facet)]
@@ -103,7 +108,7 @@ class Collection:
         index = self._index
         return Rows.arranged(
             rows,
-            dimension=self.encoder.manifest.dimension,
+            dimension=self._space().dimension,
             vocabulary=self.vocabulary,
             capacity=64,
             ids=index.ids if index else (),
@@ -127,11 +132,20 @@ class Collection:
         return identifier in self._rows
 
     def _publish(self) -> State:
-        space = SumSpace(
+        self._state = State(
+            self.catalogue.generation, self._rows.view(), self._space(), self._index
+        )
+        return self._state
+
+    def _space(self) -> AttributeSpace:
+        return SumSpace(
             self.encoder.manifest.dimension, self._prototypes, self.settings.keep_negative
         )
-        self._state = State(self.catalogue.generation, self._rows.view(), space, self._index)
-        return self._state
+
+    def _gallery_vector(self, embedding: Vectors) -> Vectors:
+        (vector,) = self._space().project(embedding[np.newaxis])
+        unit: Vectors = vector
+        return unit
 
     # Writes
 
@@ -154,7 +168,7 @@ class Collection:
                 touched |= _keys(codes) | self._count_out(before)
                 vector = record.embedding if before is None else before.vector
                 if record.embedding is not None:
-                    vector = record.embedding
+                    vector = self._gallery_vector(record.embedding)
                 assert vector is not None
                 self._rows.write(Row(record.id, version, codes, vector))
             self._after_write(touched)

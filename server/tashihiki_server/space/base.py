@@ -63,6 +63,11 @@ class AttributeSpace(Protocol):
     """
 
     @property
+    def kind(self) -> str:
+        """What it is called; gallery vectors of two kinds never share an index."""
+        ...
+
+    @property
     def dimension(self) -> int:
         """Length of a gallery vector."""
         ...

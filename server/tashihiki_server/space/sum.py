@@ -39,6 +39,11 @@ class SumSpace:
     prototypes: Prototypes
     keep_negative: bool = False
 
+    @property
+    def kind(self) -> str:
+        """`sum`."""
+        return "sum"
+
     def project(self, embeddings: Vectors) -> Vectors:
         """The embeddings as they are."""
         return embeddings
