@@ -53,9 +53,6 @@ def _of(call: ast.Call, helpers: set[str]) -> Iterator[str]:
         given += call.args[:1]
     for value in given:
         for node in ast.walk(value):
-            if isinstance(node, ast.Constant) and _is_reason(node.value):
-                yield node.value
-
-
-def _is_reason(value: object) -> bool:
-    return isinstance(value, str) and _REASON.fullmatch(value) is not None
+            text = node.value if isinstance(node, ast.Constant) else None
+            if isinstance(text, str) and _REASON.fullmatch(text):
+                yield text

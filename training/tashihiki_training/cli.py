@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tashihiki_training.settings import PRESETS
+
 
 class PresetName(str, Enum):
     """What `--preset` takes."""
@@ -21,6 +23,15 @@ class PoolingName(str, Enum):
 
     mean = "mean"
     median = "median"
+
+
+def _default(setting: str) -> str:
+    """A setting in the presets, those first that `--preset` need not name."""
+    usual = getattr(PRESETS["default"], setting)
+    others = {name: getattr(settings, setting) for name, settings in PRESETS.items()}
+    return "; ".join(
+        [str(usual), *(f"{name} {value}" for name, value in others.items() if value != usual)]
+    )
 
 
 app = typer.Typer(add_completion=False)
@@ -62,31 +73,49 @@ def train(
     preset: Annotated[PresetName, typer.Option(help="How to train.")] = PresetName.default,
     epochs: Annotated[
         int | None,
-        typer.Option(min=0, help="At most so many; 0 exports the initial weights."),
+        typer.Option(
+            min=0,
+            help="At most so many; 0 exports the initial weights.",
+            show_default=_default("epochs"),
+        ),
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option(min=4, help="Pictures per step."),
+        typer.Option(min=4, help="Pictures per step.", show_default=_default("batch")),
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(min=32, max=512, help="Edge of the encoder's input in pixels."),
+        typer.Option(
+            min=32,
+            max=512,
+            help="Edge of the encoder's input in pixels.",
+            show_default=_default("size"),
+        ),
     ] = None,
     pooling: Annotated[
         PoolingName | None,
-        typer.Option(help="Over the last feature map."),
+        typer.Option(help="Over the last feature map.", show_default=_default("pooling")),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(min=0.0, help="At its highest."),
+        typer.Option(min=0.0, help="At its highest.", show_default=_default("learning_rate")),
     ] = None,
     freeze_stages: Annotated[
         int | None,
-        typer.Option(min=0, max=18, help="So many of the 19 stages do not learn."),
+        typer.Option(
+            min=0,
+            max=18,
+            help="So many of the 19 stages do not learn.",
+            show_default=_default("freeze_stages"),
+        ),
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(min=1, help="End after so many epochs without a better validation score."),
+        typer.Option(
+            min=1,
+            help="End after so many epochs without a better validation score.",
+            show_default=_default("patience"),
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode photos.")] = 2,

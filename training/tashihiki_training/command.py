@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import fmean
+from typing import Any
+
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from tashihiki_server.dataset import Dataset, Skipped
 from tashihiki_server.encoder.manifest import Manifest
+from tashihiki_training import checkpoint
+from tashihiki_training.bars import TimeLeft, bar
 from tashihiki_training.history import Entry
 from tashihiki_training.pixels import Pictures, load_pictures
 from tashihiki_training.request import TrainingRequest
@@ -44,7 +43,7 @@ def run_training(request: TrainingRequest, console: Console | None = None) -> Ma
     dataset = limited(request.dataset(), request.limit, settings.seed)
     folder = RunFolder(request.out)
     folder.prepare(resume=request.resume)
-    try:
+    with _interruptible(folder), _scratch(folder):
         pictures = _read(request, dataset, folder, console)
         data = training_data(pictures, dataset.facets, settings.seed)
         _announce(data, console)
@@ -60,17 +59,39 @@ def run_training(request: TrainingRequest, console: Console | None = None) -> Ma
         )
         left_out = dataset.skipped + pictures.unreadable
         manifest = _train(plan, data, left_out, console)
-    finally:
-        folder.scratch.unlink(missing_ok=True)
     _conclude(manifest, folder, left_out, console)
     return manifest
+
+
+@contextmanager
+def _scratch(folder: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        folder.scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def _interruptible(folder: RunFolder) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(_interrupted(folder))
+        raise
+
+
+def _interrupted(folder: RunFolder) -> str:
+    if not folder.last.exists():
+        return "interrupted before there was anything to keep; run the same command again"
+    epoch = checkpoint.read(folder.last).state["progress"]["epoch"]
+    return f"interrupted after epoch {epoch}; go on with --resume"
 
 
 def _read(
     request: TrainingRequest, dataset: Dataset, folder: RunFolder, console: Console
 ) -> Pictures:
     photos = known_photos(dataset.photos)
-    with _progress(console) as progress:
+    with bar(console) as progress:
         task = progress.add_task("reading", total=len(photos))
         return load_pictures(
             photos,
@@ -83,7 +104,7 @@ def _read(
 
 def _train(plan: Plan, data: TrainingData, left_out: list[Skipped], console: Console) -> Manifest:
     steps = -(-len(data.split.train) // plan.settings.batch)
-    with _progress(console) as progress:
+    with bar(console, TimeLeft(steps, plan.max_seconds)) as progress:
         task = progress.add_task("training", total=steps * plan.settings.epochs)
 
         def epoch(entry: Entry) -> None:
@@ -92,18 +113,6 @@ def _train(plan: Plan, data: TrainingData, left_out: list[Skipped], console: Con
 
         observer = Observer(step=lambda: progress.advance(task), epoch=epoch)
         return train(plan, data, left_out, observer)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
 
 
 def _announce(data: TrainingData, console: Console) -> None:
@@ -122,9 +131,20 @@ def _line(entry: Entry) -> str:
     loss = f"loss {entry['loss']:.4f}" if "loss" in entry else "untrained  "
     mark = " *" if entry["best"] else ""
     return (
-        f"epoch {entry['epoch']:3d}  {loss}  composed {measured['composed']:.3f} "
-        f"(map {measured['composed_map']:.3f})  {singles}  {entry['seconds']:.0f} s{mark}"
+        f"epoch {entry['epoch']:3d}  {loss}  {_steered(measured)}"
+        f"{singles}  {entry['seconds']:.0f} s{mark}"
     )
+
+
+def _steered(measured: dict[str, Any]) -> str:
+    """The figures that decide which epoch is the best."""
+    if "composed" in measured:
+        recall, precision = measured["composed"], measured["composed_map"]
+        return f"composed {recall:.3f} (map {precision:.3f})  "
+    if not measured["facets"]:
+        return ""
+    recall, precision = (fmean(measured[key].values()) for key in ("facets", "facets_map"))
+    return f"facets {recall:.3f} (map {precision:.3f})  "
 
 
 def _conclude(
@@ -134,16 +154,21 @@ def _conclude(
         console.print(f"left out: {skipped.path}: {skipped.why}")
     if len(left_out) > MOST_LISTED:
         console.print(f"… and {len(left_out) - MOST_LISTED} more, {len(left_out)} in all")
-    console.print(_reported(manifest))
+    for line in _reported(manifest.metrics):
+        console.print(line)
     console.print(f"encoder {manifest.fingerprint} written to {folder.encoder}")
 
 
-def _reported(manifest: Manifest) -> str:
-    composed = manifest.metrics["composed"]
-    if not composed["queries"]:
-        return "no test photo carries two facets, so nothing was composed"
-    low, high = composed["interval_95"]
-    return (
-        f"test photos: recall at 1 of composed queries {composed['recall_at_1']:.3f} "
-        f"(95 % interval {low:.3f} to {high:.3f}, {composed['queries']} queries)"
-    )
+def _reported(metrics: dict[str, Any]) -> list[str]:
+    figures = {"composed": metrics["composed"], **metrics["facets"]}
+    lines = [_figures(name, found) for name, found in figures.items() if found["queries"]]
+    if not metrics["composed"]["queries"]:
+        lines.append("  no test photo carries two facets, so nothing was composed")
+    return ["test photos, recall at 1:", *lines]
+
+
+def _figures(name: str, figures: dict[str, Any]) -> str:
+    low, high = figures["interval_95"]
+    queries = "1 query" if figures["queries"] == 1 else f"{figures['queries']} queries"
+    recall = figures["recall_at_1"]
+    return f"  {name} {recall:.3f} (95 % interval {low:.3f} to {high:.3f}, {queries})"

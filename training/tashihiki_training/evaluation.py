@@ -51,23 +51,33 @@ class Measurement:
 
     @property
     def score(self) -> tuple[float, float]:
-        """What training maximises on the validation part: recall at 1, ties by precision."""
+        """What training maximises on the validation part: recall at 1, ties by precision.
+
+        Of composed queries; where there are none, the mean of the facets that have some.
+        """
         if len(self.composed.queries):
             return self.composed.recall_at_1, self.composed.mean_average_precision
-        singles = list(self.facets.values())
+        singles = list(self._asked().values())
+        if not singles:
+            return 0.0, 0.0
         recall = [outcome.recall_at_1 for outcome in singles]
-        return float(np.mean(recall)), float(
-            np.mean([outcome.mean_average_precision for outcome in singles])
-        )
+        precision = [outcome.mean_average_precision for outcome in singles]
+        return float(np.mean(recall)), float(np.mean(precision))
 
     def summary(self) -> dict[str, Any]:
-        """For the history: the figures alone."""
-        return {
-            "composed": round(self.composed.recall_at_1, 4),
-            "composed_map": round(self.composed.mean_average_precision, 4),
-            "facets": {f: round(o.recall_at_1, 4) for f, o in self.facets.items()},
-            "facets_map": {f: round(o.mean_average_precision, 4) for f, o in self.facets.items()},
+        """For the history: the figures alone, without those that have no queries."""
+        asked = self._asked()
+        figures: dict[str, Any] = {
+            "facets": {f: round(o.recall_at_1, 4) for f, o in asked.items()},
+            "facets_map": {f: round(o.mean_average_precision, 4) for f, o in asked.items()},
         }
+        if len(self.composed.queries):
+            figures["composed"] = round(self.composed.recall_at_1, 4)
+            figures["composed_map"] = round(self.composed.mean_average_precision, 4)
+        return figures
+
+    def _asked(self) -> dict[str, Outcome]:
+        return {facet: outcome for facet, outcome in self.facets.items() if len(outcome.queries)}
 
 
 @torch.no_grad()

@@ -33,7 +33,9 @@ def _losses(entries: list[Entry]) -> dict[str, list[tuple[int, float]]]:
 def _recalls(entries: list[Entry]) -> dict[str, list[tuple[int, float]]]:
     if not entries:
         return {}
-    curves = {"composed": [(e["epoch"], e["validation"]["composed"]) for e in entries]}
+    curves = {}
+    if "composed" in entries[0]["validation"]:
+        curves["composed"] = [(e["epoch"], e["validation"]["composed"]) for e in entries]
     for facet in entries[0]["validation"]["facets"]:
         curves[facet] = [(e["epoch"], e["validation"]["facets"][facet]) for e in entries]
     return curves

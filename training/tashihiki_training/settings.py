@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from tashihiki_training.pooling import Pooling
+if TYPE_CHECKING:
+    # The help of the command line shows the presets, and torch takes seconds to import.
+    from tashihiki_training.pooling import Pooling
 
 
 @dataclass(frozen=True)
