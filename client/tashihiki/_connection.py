@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import grpc
 
 from tashihiki import status
+from tashihiki._address import complete_address
 from tashihiki._calls import Call
 from tashihiki._channel import ChannelOptions, channel_options, credentials
 from tashihiki.config import KeepAliveConfig, RetryConfig, TLSConfig
@@ -36,7 +37,7 @@ class Settings:
     ) -> None:
         if not target:
             raise ValueError("target is host:port")
-        self.target = target
+        self.target = complete_address(target)
         self.timeout = checked_timeout(timeout)
         self.wait_for_ready = wait_for_ready
         self.credentials = None if tls is None else credentials(tls)
@@ -49,8 +50,8 @@ class Settings:
     def failure(self, error: grpc.RpcError) -> TashihikiError:
         """The typed error, with a remedy where the server could give none."""
         typed = status.from_rpc_error(error)
-        if isinstance(typed, UnavailableError) and not typed.remedy:
-            typed.remedy = f"Check that a server runs at {self.target}."
+        if typed.reason == grpc.StatusCode.UNAVAILABLE.name and not typed.remedy:
+            return _unreachable(self.target, typed.message)
         elif isinstance(typed, DeadlineExceededError) and not typed.remedy:
             typed.remedy = "Allow more time with timeout=."
         return typed
@@ -148,6 +149,27 @@ def checked_timeout(timeout: float) -> float:
     if not 0 < timeout < float("inf"):
         raise ValueError(f"a timeout is a finite number of seconds above 0, not {timeout!r}")
     return timeout
+
+
+def _unreachable(target: str, cause: str) -> UnavailableError:
+    return UnavailableError(
+        f"cannot reach {target} ({_short_cause(cause)})",
+        reason="UNAVAILABLE",
+        remedy="Start a server with `tashihiki serve`, or make the client with another address.",
+        details={"cause": cause},
+    )
+
+
+def _short_cause(cause: str) -> str:
+    known = {
+        "connection refused": "connection refused",
+        "domain name not found": "no such host",
+        "handshake": "TLS handshake failed",
+        "timed out": "timed out",
+        "timeout": "timed out",
+    }
+    folded = cause.casefold()
+    return next((short for sign, short in known.items() if sign in folded), cause)
 
 
 def client_closed() -> FailedPreconditionError:

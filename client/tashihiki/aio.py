@@ -52,7 +52,8 @@ class AsyncClient:
         """Opens no connection yet; the first call does.
 
         Args:
-            target: `host:port`, or any gRPC name; calls go round its addresses in turn.
+            target: `host:port` (port 50051 when left out), or any gRPC name; calls go round
+                its addresses in turn.
             timeout: seconds for each call, its retries included.
             tls: encryption; none when None.
             retry: retries of UNAVAILABLE.

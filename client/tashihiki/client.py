@@ -51,7 +51,8 @@ class Client:
         """Opens no connection yet; the first call does.
 
         Args:
-            target: `host:port`, or any gRPC name; calls go round its addresses in turn.
+            target: `host:port` (port 50051 when left out), or any gRPC name; calls go round
+                its addresses in turn.
             timeout: seconds for each call, its retries included.
             tls: encryption; none when None.
             retry: retries of UNAVAILABLE.

@@ -35,10 +35,16 @@ class TashihikiError(Exception):
         self.remedy = remedy
         self.details = dict(details or {})
 
-    def __str__(self) -> str:
+    @property
+    def headline(self) -> str:
+        """Reason, message and field as one sentence."""
         where = f" (field {self.field})" if self.field else ""
-        remedy = f" {self.remedy}" if self.remedy else ""
-        return f"{self.reason}: {self.message}{where}{remedy}"
+        message = self.message.rstrip()
+        end = message[-1:] if message.endswith(("?", "!")) and not where else "."
+        return f"{self.reason}: {message.rstrip('.?!')}{where}{end}"
+
+    def __str__(self) -> str:
+        return f"{self.headline} {self.remedy}".rstrip()
 
 
 class InvalidArgumentError(TashihikiError):

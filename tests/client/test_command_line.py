@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from client.scripted_server import ScriptedServer
 from client.test_verbs import ANSWER
 from tashihiki import InvalidArgumentError, NotFoundError
 from tashihiki.cli.app import application, main
 from tashihiki.cli.failure import caret
-from tashihiki.v1 import catalog_pb2
+from tashihiki.v1 import catalog_pb2, search_pb2
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +49,10 @@ def test_a_search_prints_how_it_was_understood_and_the_hits(
     assert run("search", "items", "this item − background + 0.5 red", "--item", "mug_7") == 0
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines[:5] == [
-        "+1  this item: item mug_7",
-        "+0.5  red: colour:red, prototype of 9 items",
-        "-1  background: the facet background is ignored",
-        "+1  item(x): left out, UNKNOWN_ITEM",
+        "[1] + item(mug_7)",
+        "[2] + 0.5 × colour:red (9 items)",
+        "[3] − background (ignored)",
+        "    + item(x) (left out: UNKNOWN_ITEM)",
         "norm 1.500, generation 4, route exact",
     ]
     rows = [line.split() for line in lines if "mug_" in line][1:]
@@ -60,6 +61,53 @@ def test_a_search_prints_how_it_was_understood_and_the_hits(
         ["2", "mug_2", "0.5000", "+0.500", "+0.000", "+0.000"],
     ]
     assert server.received("Search")[0].query.bindings.this_item == "mug_7"
+
+
+def narrow(columns: int) -> Console:
+    return Console(width=columns, markup=False, emoji=False, highlight=False)
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (
+            80,
+            [
+                "#  id     similarity     [1]     [2]     [3]",
+                "1  mug_1      0.7500  +0.500  +0.250  +0.000",
+                "   colour:red " + "shape:" + "x" * 30,
+                "2  mug_2      0.5000  +0.500  +0.000  +0.000",
+            ],
+        ),
+        (
+            40,
+            [
+                "#  id     similarity",
+                "1  mug_1      0.7500",
+                "   [1] +0.500  [2] +0.250  [3] +0.000",
+                "   colour:red",
+                "   shape:" + "x" * 30,
+                "2  mug_2      0.5000",
+                "   [1] +0.500  [2] +0.000  [3] +0.000",
+            ],
+        ),
+    ],
+)
+def test_what_does_not_fit_stands_under_its_hit(
+    columns: int,
+    expected: list[str],
+    server: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer = search_pb2.SearchResponse()
+    answer.CopyFrom(ANSWER)
+    answer.hits[0].attributes["shape"] = "x" * 30
+    server.answer("Search", answer)
+    monkeypatch.setattr("tashihiki.cli.search_report.console", lambda: narrow(columns))
+    assert run("search", "items", "red") == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[lines.index("") + 1 :] == expected
 
 
 def test_piped_ids_are_whole(server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,10 +205,45 @@ def test_an_error_points_at_its_place(
     server.answer("Search", error)
     assert run("search", "items", "赤い + red") == 1
     assert capsys.readouterr().err.splitlines() == [
-        "error: AMBIGUOUS_VALUE: `red` may be two things (field query.expression) Name the facet.",
+        "error: AMBIGUOUS_VALUE: `red` may be two things (field query.expression).",
         "  赤い + red",
         "         ^^^",
         "  candidates: colour:red, trim:red",
+        "  help: Name the facet.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "option"),
+    [
+        ("query.bindings.this_item", "--item ID"),
+        ("query.bindings.this_image", "--image FILE"),
+        ("query.bindings.images[a]", "--bind NAME=FILE"),
+    ],
+)
+def test_an_unbound_operand_names_the_option(
+    field: str, option: str, server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = InvalidArgumentError("no", reason="UNBOUND_OPERAND", field=field, remedy="Bind it.")
+    server.answer("Search", error)
+    assert run("search", "items", "this item") == 1
+    assert option in capsys.readouterr().err
+
+
+def test_candidates_are_named_once(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = InvalidArgumentError(
+        "no value 'reddd'",
+        reason="UNKNOWN_VALUE",
+        remedy="Did you mean colour:red?",
+        details={"candidates": "colour:red"},
+    )
+    server.answer("Search", error)
+    assert run("search", "items", "reddd") == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "error: UNKNOWN_VALUE: no value 'reddd'.",
+        "  help: Did you mean colour:red?",
     ]
 
 
@@ -190,7 +273,13 @@ def test_errors_of_the_server_exit_with_1(
     assert run("items", "items", "--id", "x") == 1
     assert capsys.readouterr().err == "error: UNKNOWN_ITEM: No such item.\n"
     assert run("items", "items", "--server", "127.0.0.1:1") == 1
-    assert "Check that a server runs at 127.0.0.1:1." in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines() == [
+        "error: UNAVAILABLE: cannot reach 127.0.0.1:1 (connection refused).",
+        "  help: Start one with `tashihiki serve`, or name another with --server"
+        " or TASHIHIKI_SERVER.",
+    ]
+    assert run("items", "items", "--server", "http://localhost:1") == 1
+    assert "Write host:port." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -238,7 +327,7 @@ def test_a_missing_package_is_named(extra: str, capsys: pytest.CaptureFixture[st
         app(args=["serve", "--port", "1"], prog_name="tashihiki")
     assert ended.value.code == 1
     error = capsys.readouterr().err
-    assert f"needs tashihiki_{extra}.not_there" in error
+    assert f"serve needs more than is installed (tashihiki_{extra}.not_there)" in error
     assert f"pip install 'tashihiki[{extra}]'" in error
 
 
@@ -247,10 +336,12 @@ import typer
 app = typer.Typer(add_completion=False)
 
 @app.command()
-def serve(port: int = 1, fail: bool = False, exit_code: int = 0):
+def serve(port: int = 1, fail: bool = False, needy: bool = False, exit_code: int = 0):
     "Serves."
     if fail:
         raise OSError("port in use")
+    if needy:
+        import not_there_at_all
     print("port", port)
     raise typer.Exit(exit_code)
 
@@ -273,6 +364,7 @@ def test_other_packages_bring_commands(
         (["--exit-code", "3"], 3, "port 1"),
         (["--port", "x"], 2, "--port"),
         (["--fail"], 1, "error: port in use"),
+        (["--needy"], 1, "needs more than is installed (not_there_at_all)"),
         (["--help"], 0, "tashihiki serve"),
     ]
     for args, code, text in cases:

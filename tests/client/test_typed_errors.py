@@ -20,6 +20,7 @@ from tashihiki import (
     UnavailableError,
     UnknownError,
 )
+from tashihiki._address import complete_address
 from tashihiki.status import from_status, to_status
 
 KINDS = [
@@ -85,7 +86,32 @@ def test_an_unreachable_server_is_named(server: ScriptedServer) -> None:
     server.stop()
     with Client(server.target) as client, pytest.raises(UnavailableError) as caught:
         client.get_collection("faces")
-    assert server.target in caught.value.remedy
+    assert str(caught.value).startswith(f"UNAVAILABLE: cannot reach {server.target} (")
+    assert "tashihiki serve" in caught.value.remedy
+    assert caught.value.details["cause"]
+
+
+@pytest.mark.parametrize(
+    ("written", "complete"),
+    [
+        ("localhost", "localhost:50051"),
+        ("10.0.0.1", "10.0.0.1:50051"),
+        ("[::1]", "[::1]:50051"),
+        ("::1", "[::1]:50051"),
+        ("search.example:7", "search.example:7"),
+        ("dns:///search.example:7", "dns:///search.example:7"),
+        ("unix:/tmp/socket", "unix:/tmp/socket"),
+    ],
+)
+def test_an_address_without_a_port_gets_ours(written: str, complete: str) -> None:
+    assert complete_address(written) == complete
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_url_is_no_address(kind: type[Client] | type[AsyncClient]) -> None:
+    with pytest.raises(InvalidArgumentError) as caught:
+        kind("http://localhost:50051")
+    assert caught.value.reason == "ADDRESS_INVALID"
 
 
 def test_a_request_over_the_message_limit(server: ScriptedServer) -> None:

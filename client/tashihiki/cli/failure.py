@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import typer
 from rich.cells import cell_len
 
-from tashihiki.errors import TashihikiError
+from tashihiki.errors import TashihikiError, UnavailableError
 
 FAILED = 1
 INTERRUPTED = 130
@@ -22,8 +22,7 @@ def reporting(expression: str = "", where: str | None = None) -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except TashihikiError as error:
-        typer.echo(f"error: {error}", err=True)
-        for line in _pointer(error, expression, where):
+        for line in _lines(error, expression, where):
             typer.echo(line, err=True)
         raise typer.Exit(FAILED) from None
     except BrokenPipeError:
@@ -34,15 +33,38 @@ def reporting(expression: str = "", where: str | None = None) -> Iterator[None]:
         raise typer.Exit(FAILED) from None
 
 
+def _lines(error: TashihikiError, expression: str, where: str | None) -> list[str]:
+    lines = [f"error: {error.headline}", *_pointer(error, expression, where)]
+    remedy = _remedy(error)
+    candidates = error.details.get("candidates", "")
+    if any(candidate not in remedy for candidate in candidates.split(", ")):
+        lines.append(f"  candidates: {candidates}")
+    if remedy:
+        lines.append(f"  help: {remedy}")
+    return lines
+
+
+def _remedy(error: TashihikiError) -> str:
+    if error.reason == "UNBOUND_OPERAND":
+        return f"Say what it is with {_option_that_binds(error.field)}."
+    if isinstance(error, UnavailableError) and "cause" in error.details:
+        return (
+            "Start one with `tashihiki serve`, or name another with --server or TASHIHIKI_SERVER."
+        )
+    return error.remedy
+
+
+def _option_that_binds(field: str) -> str:
+    options = {"this_item": "--item ID", "this_image": "--image FILE"}
+    return options.get(field.rpartition(".")[2], "--item ID, --image FILE or --bind NAME=FILE")
+
+
 def _pointer(error: TashihikiError, expression: str, where: str | None) -> list[str]:
-    lines: list[str] = []
     text = (where or "") if "filter" in error.field else expression
     position = error.details.get("position", "")
     if text and position.isdecimal() and int(position) <= len(text):
-        lines += caret(text, int(position), error.details.get("length", ""))
-    if candidates := error.details.get("candidates", ""):
-        lines.append(f"  candidates: {candidates}")
-    return lines
+        return caret(text, int(position), error.details.get("length", ""))
+    return []
 
 
 def caret(text: str, position: int, length: str = "") -> list[str]:

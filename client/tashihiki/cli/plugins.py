@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 import typer
 
@@ -42,9 +42,8 @@ def add_commands(app: typer.Typer, entries: Iterable[EntryPoint]) -> None:
 
 def _delegate(entry: EntryPoint) -> Callable[[typer.Context], None]:
     def run(context: typer.Context) -> None:
-        with reporting():
-            command = _load(entry)
-            code = command(
+        with reporting(), _naming_the_extra(entry):
+            code = entry.load()(
                 args=list(context.args), prog_name=f"tashihiki {entry.name}", standalone_mode=False
             )
         if isinstance(code, int) and code:
@@ -53,14 +52,16 @@ def _delegate(entry: EntryPoint) -> Callable[[typer.Context], None]:
     return run
 
 
-def _load(entry: EntryPoint) -> Any:
+@contextmanager
+def _naming_the_extra(entry: EntryPoint) -> Iterator[None]:
     try:
-        return entry.load()
-    except ImportError as error:
-        missing = error.name or str(error)
+        yield
+    except ModuleNotFoundError as error:
+        missing, extra = error.name or str(error), _extra(entry)
         typer.echo(
-            f"error: `tashihiki {entry.name}` needs {missing}, which cannot be imported."
-            f" pip install 'tashihiki[{_extra(entry)}]'",
+            f"error: {entry.name} needs more than is installed ({missing}):"
+            f" pip install 'tashihiki[{extra}]'\n"
+            f"  from the checkout: pip install -e '.[{extra}]'",
             err=True,
         )
         raise typer.Exit(FAILED) from None

@@ -7,13 +7,18 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
-from tashihiki.cli.output import attribute_text, console, printable, table
-from tashihiki.results import Hit, ResolvedTerm, SearchResult
+from tashihiki.cli.output import attribute_text, console, printable
+from tashihiki.cli.wording import left_out_text, term_text
+from tashihiki.results import Hit, SearchResult
 
-# An id up to this wide keeps to one line, at the cost of the other columns.
+# An id up to this wide keeps to one line; the contributions leave the table to make room.
 _ID_WIDTH = 40
+_ID = 1
+_GAP = 2
+_INDENT = 3
 
 
 def print_report(result: SearchResult) -> None:
@@ -26,7 +31,7 @@ def print_report(result: SearchResult) -> None:
         out.print("no hits")
         return
     out.print()
-    out.print(_hits(result))
+    _print_hits(out, result)
 
 
 def search_json(result: SearchResult) -> dict[str, Any]:
@@ -52,42 +57,62 @@ def _hit_json(hit: Hit) -> dict[str, Any]:
 
 
 def _print_terms(out: Console, result: SearchResult) -> None:
-    for term in result.terms:
-        line = f"{term.weight:+g}  {printable(term.label)}: {_meaning(term)}"
-        out.print(line, soft_wrap=True)
+    for number, term in zip(_numbers(result), result.terms, strict=True):
+        out.print(f"{number} {printable(term_text(term))}", soft_wrap=True)
+    indent = " " * len("[1]")
     for missing in result.unresolved_terms:
-        line = f"{missing.weight:+g}  {printable(missing.label)}: left out, {missing.reason}"
-        out.print(line, soft_wrap=True)
+        out.print(f"{indent} {printable(left_out_text(missing))}", soft_wrap=True)
 
 
-def _meaning(term: ResolvedTerm) -> str:
-    if term.kind == "attribute":
-        name = printable(f"{term.facet}:{term.value}")
-        return f"{name}, prototype of {term.member_count} items"
-    if term.kind == "facet":
-        return f"the facet {printable(term.facet)} is ignored"
-    return f"{term.kind} {printable(term.name)}".rstrip()
+def _numbers(result: SearchResult) -> list[str]:
+    return [f"[{number}]" for number in range(1, len(result.terms) + 1)]
 
 
-def _hits(result: SearchResult) -> Table:
-    labels = [_unique(term, result.terms) for term in result.terms]
-    numbers = ("#", "similarity", *labels)
-    grid = table("#", "id", "similarity", *labels, "attributes", numbers=numbers)
-    grid.columns[1].min_width = min(_ID_WIDTH, max(cell_len(hit.id) for hit in result))
-    for rank, hit in enumerate(result, start=1):
-        grid.add_row(*_row(rank, hit))
-    return grid
-
-
-def _unique(term: ResolvedTerm, terms: Sequence[ResolvedTerm]) -> str:
-    label = printable(term.label)
-    if term.kind == "facet":
-        return f"- {label}"
-    twice = sum(other.label == term.label for other in terms) > 1
-    return f"{term.weight:+g} {label}" if twice or term.weight != 1 else label
+def _print_hits(out: Console, result: SearchResult) -> None:
+    """Prints what fits beside the ids in columns, and the rest under each hit."""
+    names = ["#", "id", "similarity", *_numbers(result), "attributes"]
+    rows = [_row(rank, hit) for rank, hit in enumerate(result, start=1)]
+    widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+    kept = _columns_that_fit(widths, out.width)
+    widths[_ID] = max(1, min(widths[_ID], out.width - _taken(widths[:kept])))
+    _print_row(out, names[:kept], widths, "bold")
+    for row in rows:
+        _print_row(out, row[:kept], widths)
+        if kept < len(row) - 1:
+            shares = zip(names[kept:-1], row[kept:-1], strict=True)
+            _print_under(out, "  ".join(f"{name} {share}" for name, share in shares))
+        if kept < len(row):
+            _print_under(out, row[-1])
 
 
 def _row(rank: int, hit: Hit) -> list[str]:
     shares = [f"{contribution.similarity:+.3f}" for contribution in hit.contributions]
     similarity = f"{hit.similarity:.4f}"
     return [str(rank), printable(hit.id), similarity, *shares, attribute_text(hit.attributes)]
+
+
+def _columns_that_fit(widths: Sequence[int], room: int) -> int:
+    """All columns, all but the attributes, or only rank, id and similarity."""
+    every = len(widths)
+    if _taken(widths) + widths[_ID] <= room:
+        return every
+    without = widths[:-1]
+    return every - 1 if _taken(without) + min(widths[_ID], _ID_WIDTH) <= room else _ID + 2
+
+
+def _taken(widths: Sequence[int]) -> int:
+    return sum(widths) - widths[_ID] + _GAP * (len(widths) - 1)
+
+
+def _print_row(out: Console, row: Sequence[str], widths: Sequence[int], style: str = "") -> None:
+    line = Table.grid(padding=(0, _GAP, 0, 0), pad_edge=False)
+    for index, width in enumerate(widths[: len(row)]):
+        is_text = index == _ID or index == len(widths) - 1
+        line.add_column(justify="left" if is_text else "right", width=width, overflow="fold")
+    line.add_row(*row, style=style)
+    out.print(line)
+
+
+def _print_under(out: Console, text: str) -> None:
+    if text:
+        out.print(Padding(text, (0, 0, 0, _INDENT)))

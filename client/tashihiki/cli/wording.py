@@ -1,0 +1,36 @@
+"""How a query's terms are put into words."""
+
+from __future__ import annotations
+
+from tashihiki.results import ResolvedTerm, UnresolvedTerm
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def term_text(term: ResolvedTerm) -> str:
+    """`+ 0.5 × colour:red (9 items)`."""
+    notes = {"attribute": f" ({term.member_count} items)", "facet": " (ignored)"}
+    return f"{weight_text(term.weight)} {operand_text(term)}{notes.get(term.kind, '')}"
+
+
+def left_out_text(term: UnresolvedTerm) -> str:
+    """`+ item(x) (left out: UNKNOWN_ITEM)`."""
+    return f"{weight_text(term.weight)} {term.label} (left out: {term.reason})"
+
+
+def operand_text(term: ResolvedTerm) -> str:
+    """The operand without its weight, as the server resolved it."""
+    if term.kind == "attribute":
+        return f"{term.facet}:{term.value}"
+    if term.kind == "facet":
+        return term.facet
+    if term.kind == "item":
+        return f"item({term.name})"
+    return term.label
+
+
+def weight_text(weight: float) -> str:
+    """The sign, and the size when it is not 1."""
+    sign = MINUS if weight < 0 else "+"
+    size = abs(weight)
+    return sign if size == 1 else f"{sign} {size:g} ×"
