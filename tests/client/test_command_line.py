@@ -408,8 +408,10 @@ def test_the_sheet_is_a_picture(server: ScriptedServer, tmp_path: Path) -> None:
 def test_a_sheet_that_cannot_be_written(
     server: ScriptedServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("search", "items", "red", "--sheet", str(tmp_path / "no" / "sheet.png")) == 1
-    assert "sheet.png" in capsys.readouterr().err
+    for sheet, why in ((tmp_path / "no" / "sheet.png", "no folder"), (tmp_path / "a.jpg", ".png")):
+        assert run("search", "items", "red", "--sheet", str(sheet)) == 2
+        assert why in capsys.readouterr().err
+    assert not server.calls
 
 
 def test_a_sheet_without_pillow_says_what_to_install(

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import typer
 from rich.cells import cell_len
 
+from tashihiki.cli.output import printable
 from tashihiki.errors import TashihikiError, UnavailableError
 
 FAILED = 1
@@ -23,13 +24,13 @@ def reporting(expression: str = "", where: str | None = None) -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
     except TashihikiError as error:
         for line in _lines(error, expression, where):
-            typer.echo(line, err=True)
+            typer.echo(printable(line), err=True)
         raise typer.Exit(FAILED) from None
     except BrokenPipeError:
         # Typer ends quietly when the reader of our output has gone.
         raise
     except (OSError, UnicodeError) as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(printable(f"error: {error}"), err=True)
         raise typer.Exit(FAILED) from None
 
 

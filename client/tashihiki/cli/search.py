@@ -67,6 +67,7 @@ def search(
 ) -> None:
     """Search a collection by adding and subtracting."""
     _refuse_option(expression)
+    _check_sheet(sheet)
     bound = _bindings(bind or [])
     with reporting(expression, where), Client(server, timeout=timeout) as client:
         if sheet is not None:
@@ -82,16 +83,16 @@ def search(
             include_operands=include_operands,
             include_thumbnails=sheet is not None,
         )
+        if json:
+            print_json(search_json(result))
+        else:
+            print_report(result)
         if sheet is not None:
             from tashihiki.cli.sheet import operand_cards, write_sheet
 
             pictures = bound if image is None else {"this image": image, **bound}
             cards = operand_cards(client, collection, result, pictures)
             write_sheet(sheet, expression, cards, result)
-        if json:
-            print_json(search_json(result))
-        else:
-            print_report(result)
 
 
 def _refuse_option(expression: str) -> None:
@@ -110,6 +111,13 @@ def _bindings(bind: list[str]) -> dict[str, Path]:
             raise typer.BadParameter(f"File {file!r} does not exist.", param_hint="--bind")
         bound[name] = Path(file)
     return bound
+
+
+def _check_sheet(sheet: Path | None) -> None:
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise typer.BadParameter("name a file that ends in .png", param_hint="--sheet")
+    if sheet is not None and not sheet.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {sheet.parent}", param_hint="--sheet")
 
 
 def _require_pillow() -> None:

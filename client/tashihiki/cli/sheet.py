@@ -9,40 +9,60 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from tashihiki.cli.wording import MINUS
 from tashihiki.client import Client
-from tashihiki.results import Hit, SearchResult
+from tashihiki.results import Hit, ResolvedTerm, SearchResult
 
 _SIDE = 160
 _GAP = 12
-_CAPTION = 40
+_CAPTION = 57
 _COLUMNS = 5
 _TITLE = 48
 _WIDTH = _GAP + _COLUMNS * (_SIDE + _GAP)
 _PAPER = "white"
 _INK = "black"
 _BLANK = (200, 200, 200)
+_TILE = (232, 238, 246)
 
 
 @dataclass(frozen=True)
 class Card:
-    """One picture with the lines under it."""
+    """A tile, a picture or words on a plain ground, with the lines under it.
+
+    Attributes:
+        picture: None for words.
+        words: what stands on the tile where there is no picture.
+        lines: under the tile.
+        sign: `+` or `−` in the corner of an operand, or "".
+    """
 
     picture: Image.Image | None
-    lines: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    sign: str = ""
 
 
 def operand_cards(
     client: Client, collection: str, result: SearchResult, pictures: Mapping[str, Path]
 ) -> list[Card]:
-    """A card for every item and every picture that the query names."""
-    cards: list[Card] = []
-    for term in result.terms:
-        if term.kind == "item":
-            item = client.get_item(collection, term.name, include_thumbnail=True)
-            lines = (f"{term.weight:+g} {term.label}", term.name)
-            cards.append(Card(_decode(item.thumbnail), lines))
-    cards += [Card(_decode(path.read_bytes()), (name,)) for name, path in pictures.items()]
-    return cards
+    """A card for every term of the query."""
+    return [_operand_card(client, collection, term, pictures) for term in result.terms]
+
+
+def _operand_card(
+    client: Client, collection: str, term: ResolvedTerm, pictures: Mapping[str, Path]
+) -> Card:
+    sign = MINUS if term.weight < 0 else "+"
+    weight = f"{abs(term.weight):g} x" if abs(term.weight) != 1 else ""
+    if term.kind == "item":
+        item = client.get_item(collection, term.name, include_thumbnail=True)
+        lines = (weight, _short(term.name)) if weight else (_short(term.name),)
+        return Card(_decode(item.thumbnail), lines=lines, sign=sign)
+    if term.kind == "image" and term.name in pictures:
+        picture = _decode(pictures[term.name].read_bytes())
+        return Card(picture, lines=(f"{weight} {term.name}".strip(),), sign=sign)
+    words = (term.facet, "ignored") if term.kind == "facet" else (term.facet, term.value)
+    return Card(None, words if term.facet else (term.label,), (weight,), sign)
 
 
 def write_sheet(path: Path, title: str, operands: Sequence[Card], result: SearchResult) -> None:
@@ -65,7 +85,16 @@ def write_sheet(path: Path, title: str, operands: Sequence[Card], result: Search
 
 
 def _hit_card(rank: int, hit: Hit) -> Card:
-    return Card(_decode(hit.thumbnail), (f"{rank}. {hit.id}", f"{hit.similarity:.4f}"))
+    labels = ", ".join(hit.attributes[facet] for facet in sorted(hit.attributes))
+    lines = (f"{rank}. {_short(hit.id)}", f"{hit.similarity:.4f}", labels)
+    return Card(_decode(hit.thumbnail), lines=lines)
+
+
+def _short(identifier: str, length: int = 20) -> str:
+    """The end of a path, cut in the middle: its two ends tell most."""
+    name = identifier.rpartition("/")[2] or identifier
+    half = (length - 3) // 2
+    return name if len(name) <= length else f"{name[:half]}...{name[-half:]}"
 
 
 def _rows(cards: Sequence[Card]) -> list[Sequence[Card]]:
@@ -93,21 +122,35 @@ def _draw_card(
 ) -> None:
     left, top = corner
     if card.picture is None:
-        draw.rectangle((left, top, left + _SIDE, top + _SIDE), fill=_BLANK)
+        draw.rectangle((left, top, left + _SIDE, top + _SIDE), fill=_TILE if card.words else _BLANK)
+        first = top + _SIDE // 2 - 14 * len(card.words)
+        for number, word in enumerate(card.words):
+            _write(draw, (left + _GAP, first + 28 * number), word, 20, _SIDE - 2 * _GAP)
     else:
         small = ImageOps.contain(card.picture, (_SIDE, _SIDE))
         centre = (left + (_SIDE - small.width) // 2, top + (_SIDE - small.height) // 2)
         sheet.paste(small, centre)
+    if card.sign:
+        _draw_sign(draw, (left, top), card.sign)
     for number, line in enumerate(card.lines):
         _write(draw, (left, top + _SIDE + 4 + 17 * number), line, 13, _SIDE)
+
+
+def _draw_sign(draw: ImageDraw.ImageDraw, corner: tuple[int, int], sign: str) -> None:
+    """Draws the sign as strokes, since the built-in font has no minus."""
+    left, top = corner
+    draw.rectangle((left, top, left + 28, top + 28), fill=_INK)
+    draw.line((left + 7, top + 14, left + 21, top + 14), fill=_PAPER, width=3)
+    if sign == "+":
+        draw.line((left + 14, top + 7, left + 14, top + 21), fill=_PAPER, width=3)
 
 
 def _write(
     draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, size: int, width: int
 ) -> None:
     font = ImageFont.load_default(size)
-    # The built-in font has no minus sign.
-    text = " ".join(text.replace("\N{MINUS SIGN}", "-").split())
+    # The built-in font has no minus sign, and in large sizes hardly a space.
+    text = ("  " if size >= 20 else " ").join(text.replace("\N{MINUS SIGN}", "-").split())
     shown = text
     while shown and draw.textlength(_ellipsis(shown, text), font=font) > width:
         shown = shown[:-1]
