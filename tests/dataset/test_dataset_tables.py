@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from photo_files import write_photo
 
+from photo_files import write_photo
 from tashihiki.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from tashihiki_server.dataset import Photo, parse_aliases, read_dataset, read_table
 
@@ -165,3 +165,12 @@ def test_real_labels() -> None:
     dataset = read_dataset(fashion, facets=["articleType", "baseColour"])
     assert len(dataset.photos) > 4000
     assert dataset.photos[0].attributes == {"articleType": "Skirts", "baseColour": "White"}
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "a\0b.png"])
+def test_a_path_that_no_file_can_have_is_listed(catalogue: Path, path: str) -> None:
+    with catalogue.open("a", encoding="utf-8") as file:
+        file.write(f"{path},mug,red,\n")
+    dataset = read_table(catalogue)
+    assert [photo.id for photo in dataset.photos] == ["a.png", "b.png", "c.png", "d.png"]
+    assert len(dataset.skipped) == 1

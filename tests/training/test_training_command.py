@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tashihiki.errors import InternalError, TashihikiError
+from tashihiki.errors import InternalError, InvalidArgumentError, TashihikiError
 from tashihiki_server.encoder.manifest import read_manifest
 from tashihiki_training.cli import command
 from tashihiki_training.export import run_onnx
@@ -198,3 +198,15 @@ def test_help_shows_the_presets(capsys: pytest.CaptureFixture[str]) -> None:
     words = " ".join(re.sub(r"[│\s]+", " ", capsys.readouterr().out).split())
     for default in ("(30)", "(64)", "(224)", "mean; article median", "0.0003; article 0.001"):
         assert default in words
+
+
+def test_a_catalogue_of_unreadable_photos_says_why(tmp_path: Path) -> None:
+    rows = ["path,shape,colour"]
+    for number in range(6):
+        (tmp_path / f"{number}.png").write_text("no picture")
+        rows.append(f"{number}.png,s{number % 2},c{number % 3}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    with pytest.raises(InvalidArgumentError) as caught:
+        train(tmp_path / "labels.csv", "--out", tmp_path / "run", "--epochs", 0)
+    assert caught.value.reason == "CATALOGUE_EMPTY"
+    assert "not an image" in caught.value.message

@@ -67,8 +67,16 @@ def training_data(pictures: Pictures, facets: list[str], seed: int) -> TrainingD
     """Labels and split of the pictures.
 
     Raises:
-        InvalidArgumentError: DATASET_TOO_SMALL or NOTHING_TO_LEARN.
+        InvalidArgumentError: CATALOGUE_EMPTY, DATASET_TOO_SMALL or NOTHING_TO_LEARN.
     """
+    if pictures.unreadable and not pictures.photos:
+        first = pictures.unreadable[0]
+        raise InvalidArgumentError(
+            f"none of {len(pictures.unreadable)} photos can be read; {first.path}: {first.why}",
+            reason="CATALOGUE_EMPTY",
+            field="source",
+            remedy="Open one in a viewer to check it.",
+        )
     words = vocabulary(pictures.photos, facets)
     if not any(len(values) > 1 for values in words.values):
         raise InvalidArgumentError(

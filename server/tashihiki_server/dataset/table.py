@@ -89,7 +89,11 @@ class _RowReader:
             return Skipped(path, f"its {self.path_column} is empty")
         if not row[self.id_column]:
             return Skipped(path, f"its {self.id_column} is empty")
-        if not path.is_file():
+        try:
+            there = path.is_file()
+        except (OSError, ValueError) as error:
+            return Skipped(path, str(error))
+        if not there:
             return Skipped(path, "there is no such file")
         attributes = {f: self.aliases.value(f, row[f]) for f in self.facets if row[f]}
         metadata = {name: row[name] for name in self.metadata if row[name]}
