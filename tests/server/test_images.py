@@ -363,9 +363,10 @@ def test_bombs_of_every_format_cost_no_memory(tmp_path: Path) -> None:
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     found = json.loads(run.stdout)
     assert found.pop("sound")[0] == "decoded"
-    assert {name: reason for name, (reason, _) in found.items()} == dict.fromkeys(
-        bombs(), "IMAGE_TOO_MANY_PIXELS"
-    )
+    reasons = {name: reason for name, (reason, _) in found.items()}
+    # Pillow before 13 fails at the header of such a WebP before it tells the size.
+    assert reasons.pop("WEBP") in ("IMAGE_TOO_MANY_PIXELS", "IMAGE_BROKEN")
+    assert reasons == dict.fromkeys(bombs().keys() - {"WEBP"}, "IMAGE_TOO_MANY_PIXELS")
     # Decoding one of them whole takes 50 megabytes at the very least.
     assert {name: mebi for name, (_, mebi) in found.items() if mebi > 25} == {}
 
