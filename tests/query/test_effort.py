@@ -11,7 +11,7 @@ from gallery import Gallery, fill, random_vectors
 from serving import Served
 
 LENGTH = 9_990
-SLOW = 2.0
+SLOW = 20.0
 
 
 @pytest.fixture(scope="module")
