@@ -129,7 +129,8 @@ class Library:
         Raises:
             NotFoundError: UNKNOWN_ENCODER.
         """
-        fingerprint = self._fingerprint(name)
+        # Looking a name up reads every bundle; a start with many collections shall not.
+        fingerprint = name if name in self._encoders else self._fingerprint(name)
         with self._lock:
             if fingerprint not in self._encoders:
                 self._encoders[fingerprint] = OpenVinoEncoder(

@@ -54,3 +54,14 @@ def test_an_interruption_says_how_far_it_came(
     assert index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos")) == 130
     said = capsys.readouterr().err
     assert said.endswith("interrupted: 64 of 70 photos written; run the same command again\n")
+
+
+def test_names_with_brackets_are_printed_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_table(tmp_path, 2)
+    table.write_text(table.read_text().replace("colour", "[/x]colour") + "gone[old].png,red\n")
+    assert not index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos"))
+    said = capsys.readouterr().err
+    assert "facets: [/x]colour" in said
+    assert "gone[old].png: there is no such file" in said

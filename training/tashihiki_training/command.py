@@ -37,7 +37,7 @@ def run_training(request: TrainingRequest, console: Console | None = None) -> Ma
     Raises:
         TashihikiError: whatever is wrong with the request, the catalogue or the run folder.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or Console(highlight=False, soft_wrap=True, markup=False)
     settings = request.settings
     device = choose_device(request.device)
     dataset = limited(request.dataset(), request.limit, settings.seed)
@@ -76,7 +76,9 @@ def _interruptible(folder: RunFolder) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(_interrupted(folder))
+        Console(stderr=True, highlight=False, soft_wrap=True, markup=False).print(
+            _interrupted(folder)
+        )
         raise
 
 

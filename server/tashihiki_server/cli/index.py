@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 MAX_SHOWN = 20
-BATCH = 64
 
 
 @dataclass
@@ -82,7 +81,7 @@ def index(
         image_root=image_root,
         aliases=aliases,
     )
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True, markup=False)
     _announce(console, dataset)
     with _interruptible(_Tally(len(dataset.photos)), console) as tally:
         if server is not None:
@@ -99,7 +98,6 @@ def _announce(console: Console, dataset: Dataset) -> None:
         return
     console.print(
         f"{photos}\nwarning: no column repeats, so there are no facets; name them with --facet",
-        soft_wrap=True,
     )
 
 
@@ -110,8 +108,7 @@ def _interruptible(tally: _Tally, console: Console) -> Iterator[_Tally]:
     except KeyboardInterrupt:
         console.print(
             f"interrupted: {tally.written} of {_photos(tally.total)} written; "
-            "run the same command again",
-            soft_wrap=True,
+            "run the same command again"
         )
         raise
 
@@ -167,7 +164,7 @@ def _upsert(client: Client, name: str, photos: list[Photo], tally: _Tally) -> In
     from tashihiki import Item
     from tashihiki_server.cli.progress import counting
     from tashihiki_server.dataset import Skipped
-    from tashihiki_server.indexing import Indexed
+    from tashihiki_server.indexing import BATCH, Indexed
 
     paths = {photo.id: photo.path for photo in photos}
     items = (Item(p.id, p.path, None, p.attributes, p.metadata) for p in photos)
@@ -240,7 +237,7 @@ def _report(console: Console, name: str, indexed: Indexed, unlisted: list[Skippe
     if skipped:
         console.print(f"{len(skipped)} left out:")
     for entry in skipped[:MAX_SHOWN]:
-        console.print(f"  {entry.path}: {entry.why}", markup=False, soft_wrap=True)
+        console.print(f"  {entry.path}: {entry.why}")
     if len(skipped) > MAX_SHOWN:
         console.print(f"  and {len(skipped) - MAX_SHOWN} more")
 

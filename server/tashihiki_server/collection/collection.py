@@ -90,12 +90,13 @@ class Collection:
         self._prototypes = Prototypes()
         self._identity = f"{encoder.manifest.fingerprint}/{self._space().kind}"
         self._index = open_latest(folder / INDEX_FOLDER, self._identity)
+        space = self._space()
         self._rows = self._arrange(
             Row(
                 item.id,
                 item.version,
                 self.vocabulary.add(item.attributes),
-                self._gallery_vector(item.embedding),
+                _gallery_vector(space, item.embedding),
             )
             for item in catalogue.embeddings()
         )
@@ -142,36 +143,50 @@ class Collection:
             self.encoder.manifest.dimension, self._prototypes, self.settings.keep_negative
         )
 
-    def _gallery_vector(self, embedding: Vectors) -> Vectors:
-        (vector,) = self._space().project(embedding[np.newaxis])
-        unit: Vectors = vector
-        return unit
-
     # Writes
 
-    def upsert(self, records: Sequence[ItemRecord]) -> None:
+    def upsert(
+        self, records: Sequence[ItemRecord], *, partial: bool = False
+    ) -> dict[int, TashihikiError]:
         """Adds or replaces items; durable and visible to searches on return.
+
+        Args:
+            records: the items.
+            partial: write the sound ones even when others are refused.
+
+        Returns:
+            What is wrong with the refused ones, by their places among the records.
 
         Raises:
             NotFoundError: UNKNOWN_ITEM for a new item without an embedding.
+            InvalidArgumentError: DUPLICATE_ITEM.
             ResourceExhaustedError: DISK_FULL.
         """
         with self._lock:
             self._check_open()
-            self._check_content(records)
-            versions = self.catalogue.upsert(records)
-            touched: set[AttributeKey] = set()
-            for record, version in zip(records, versions, strict=True):
-                before = self._rows.find(record.id)
-                # In before out, so that no value that stays is ever without members.
-                codes = self.vocabulary.add(record.attributes)
-                touched |= _keys(codes) | self._count_out(before)
-                vector = record.embedding if before is None else before.vector
-                if record.embedding is not None:
-                    vector = self._gallery_vector(record.embedding)
-                assert vector is not None
-                self._rows.write(Row(record.id, version, codes, vector))
-            self._after_write(touched)
+            faults = self._faults(records)
+            if faults and not partial:
+                raise next(iter(faults.values()))
+            sound = [record for n, record in enumerate(records) if n not in faults]
+            if sound:
+                self._write(sound)
+            return faults
+
+    def _write(self, records: Sequence[ItemRecord]) -> None:
+        versions = self.catalogue.upsert(records)
+        touched: set[AttributeKey] = set()
+        for record, version in zip(records, versions, strict=True):
+            before = self._rows.find(record.id)
+            # In before out, so that no value that stays is ever without members.
+            codes = self.vocabulary.add(record.attributes)
+            touched |= _keys(codes) | self._count_out(before)
+            if record.embedding is not None:
+                vector = _gallery_vector(self._state.space, record.embedding)
+            else:
+                assert before is not None
+                vector = before.vector
+            self._rows.write(Row(record.id, version, codes, vector))
+        self._after_write(touched)
 
     def delete(self, ids: Sequence[str], *, skip_missing: bool) -> list[str]:
         """Deletes items; durable and gone from searches on return.
@@ -195,21 +210,24 @@ class Collection:
             self._after_write(touched)
             return missing
 
-    def _check_content(self, records: Sequence[ItemRecord]) -> None:
+    def _faults(self, records: Sequence[ItemRecord]) -> dict[int, TashihikiError]:
+        faults: dict[int, TashihikiError] = {}
         seen: set[str] = set()
         for number, record in enumerate(records):
             if record.id in seen:
-                raise InvalidArgumentError(
+                faults[number] = InvalidArgumentError(
                     f"the item {record.id!r} is in the request twice",
                     reason="DUPLICATE_ITEM",
                     field=f"items[{number}].id",
                     remedy="Send each item once.",
                 )
-            seen.add(record.id)
-            if record.embedding is None and record.id not in self._rows:
-                raise _unknown_item(
+            elif record.embedding is None and record.id not in self._rows:
+                faults[number] = _unknown_item(
                     record.id, f"items[{number}]", "An item that is new needs an image or a vector."
                 )
+            else:
+                seen.add(record.id)
+        return faults
 
     def _count_out(self, row: Row | None) -> set[AttributeKey]:
         if row is None:
@@ -415,6 +433,11 @@ class Collection:
         # What still waits behind another collection's work is dropped.
         wait([work for work in works if work is not None and not work.cancel()])
         self.catalogue.close()
+
+
+def _gallery_vector(space: AttributeSpace, embedding: Vectors) -> Vectors:
+    vector: Vectors = space.project(embedding[np.newaxis])[0]
+    return vector
 
 
 def _keys(codes: Mapping[str, int]) -> set[AttributeKey]:

@@ -112,12 +112,14 @@ class CatalogApi:
         records, refused = self._records(collection, request)
         if refused and not request.allow_partial:
             raise refused[0].error
-        if request.allow_partial:
-            records = _drop_unknown(collection, records, refused)
-        if records:
-            collection.upsert([record for _, record in records])
+        faults = collection.upsert([record for _, record in records], partial=request.allow_partial)
+        for place, error in faults.items():
+            index = records[place][0]
+            # The collection counts what it was given, the caller what was sent.
+            error.field = error.field.replace(f"items[{place}]", f"items[{index}]")
+            refused.append(_Refused(index, error))
         return catalog_pb2.UpsertItemsResponse(
-            upserted_count=len(records),
+            upserted_count=len(records) - len(faults),
             errors=[
                 catalog_pb2.ItemError(
                     index=fault.index,
@@ -262,34 +264,6 @@ def _aliases(collection: catalog_pb2.Collection) -> tuple[Alias, ...]:
                 remedy="Give facet, alias and value, and each alias one value.",
             )
     return aliases
-
-
-def _drop_unknown(
-    collection: Collection, records: list[tuple[int, ItemRecord]], refused: list[_Refused]
-) -> list[tuple[int, ItemRecord]]:
-    sound, seen = [], set()
-    for number, record in records:
-        fault: TashihikiError | None = None
-        if record.id in seen:
-            fault = InvalidArgumentError(
-                f"the item {record.id!r} is in the request twice",
-                reason="DUPLICATE_ITEM",
-                field=f"items[{number}].id",
-                remedy="Send each item once.",
-            )
-        elif record.embedding is None and record.id not in collection:
-            fault = NotFoundError(
-                f"no item {record.id!r}",
-                reason="UNKNOWN_ITEM",
-                field=f"items[{number}]",
-                remedy="An item that is new needs an image or a vector.",
-            )
-        if fault is not None:
-            refused.append(_Refused(number, fault))
-        else:
-            seen.add(record.id)
-            sound.append((number, record))
-    return sound
 
 
 def _admits(collection: Collection, request: catalog_pb2.ListItemsRequest) -> Callable[[str], bool]:
