@@ -19,7 +19,7 @@ test: $(VENV)/dev lint ## Set up everything else and run all tests.
 	$(BIN)/pytest
 
 lint: $(VENV)/dev ## Formatting, types, and generated code that is current.
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy client server training tests benchmarks
 	$(BIN)/lint-imports --no-cache

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from photo_files import write_photo
 
+from photo_files import write_photo
 from tashihiki.errors import InvalidArgumentError
 from tashihiki_server.dataset import parse_aliases, read_dataset, read_pattern
 from tashihiki_server.dataset.pattern import compile_pattern

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from shapes_catalogue import write_shapes
 
+from shapes_catalogue import write_shapes
 from tashihiki_server.dataset import read_dataset
 from tashihiki_training.pixels import load_pictures
 from tashihiki_training.training_data import TrainingData
