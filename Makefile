@@ -1,16 +1,18 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint proto bench clean
+.PHONY: help serve test lint proto bench evaluation clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
+REPORTS ?= reports
+FASHION ?=
 ADDRESS ?= 127.0.0.1:50051
 # Installed before what depends on it, so that its CPU build is the one that stays.
 TORCH := torch==2.13.0 torchvision==0.28.0
 
 help: ## List the targets.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 serve: $(VENV)/server ## Draw the demo on the first start and serve it on $(ADDRESS).
 	$(BIN)/tashihiki serve --demo --data $(DATA) --address $(ADDRESS)
@@ -30,6 +32,15 @@ proto: ## Generate client/tashihiki/v1 from proto/.
 
 bench: $(VENV)/dev ## Measure; docs/performance.md has the tables.
 	$(BIN)/python -m benchmarks
+
+evaluation: $(VENV)/dev ## Evaluate the demo, and FASHION; docs/evaluation.md has the tables.
+	$(BIN)/tashihiki demo --out $(REPORTS)/demo
+	$(BIN)/tashihiki evaluate $(REPORTS)/demo/faces --out $(REPORTS)/faces
+	$(BIN)/tashihiki evaluate $(REPORTS)/demo/items --out $(REPORTS)/items
+	$(if $(FASHION),$(BIN)/tashihiki evaluate $(FASHION) --out $(REPORTS)/fashion \
+	    --facet articleType --facet baseColour --top articleType=16 --top baseColour=12)
+	$(BIN)/python -m tashihiki_evaluation.document docs/evaluation.md \
+	    $(REPORTS)/faces $(REPORTS)/items $(if $(FASHION),$(REPORTS)/fashion)
 
 clean: ## Remove environments and caches; the data folder stays.
 	rm -rf .venv .venv-proto .*_cache build *.egg-info

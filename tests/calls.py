@@ -99,13 +99,14 @@ def create(
     served: Served,
     name: str,
     *,
+    space: catalog_pb2.SpaceKind.ValueType = catalog_pb2.SPACE_KIND_SUM,
     keep_negative: bool = False,
     aliases: Iterable[tuple[str, str, str]] = (),
 ) -> str:
     """Makes a collection; returns its name."""
     collection = catalog_pb2.Collection(
         name=name,
-        space=catalog_pb2.Space(keep_negative=keep_negative),
+        space=catalog_pb2.Space(kind=space, keep_negative=keep_negative),
         aliases=[catalog_pb2.Alias(facet=f, alias=a, value=v) for f, a, v in aliases],
     )
     served.catalog.CreateCollection(catalog_pb2.CreateCollectionRequest(collection=collection))

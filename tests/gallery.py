@@ -9,6 +9,7 @@ import numpy as np
 
 from calls import Floats, create, stored_vectors, upsert, vector_item
 from serving import Served
+from tashihiki.v1 import catalog_pb2
 from tiny_encoder import DIMENSION
 
 
@@ -76,11 +77,12 @@ def fill(
     labels: Mapping[str, Mapping[str, str]],
     vectors: Mapping[str, Floats],
     *,
+    space: catalog_pb2.SpaceKind.ValueType = catalog_pb2.SPACE_KIND_SUM,
     keep_negative: bool = False,
     aliases: Sequence[tuple[str, str, str]] = (),
 ) -> Gallery:
     """Makes a collection of these items."""
-    create(served, name, keep_negative=keep_negative, aliases=aliases)
+    create(served, name, space=space, keep_negative=keep_negative, aliases=aliases)
     inputs = [vector_item(i, vectors[i], **attributes) for i, attributes in labels.items()]
     for start in range(0, len(inputs), 1000):
         upsert(served, name, inputs[start : start + 1000])

@@ -110,21 +110,29 @@ def eventually(holds: Callable[[], bool], what: str) -> None:
 
 def builder(parent: int | None = None) -> psutil.Process:
     """The process that builds an index for a server, as soon as there is one."""
+    return _child("tashihiki_server.index.build", parent)
+
+
+def fitter(parent: int | None = None) -> psutil.Process:
+    """The process that fits a space for a server, as soon as there is one."""
+    return _child("tashihiki_server.collection.fit_process", parent)
+
+
+def _child(module: str, parent: int | None) -> psutil.Process:
     found: list[psutil.Process] = []
 
+    def runs(process: psutil.Process) -> bool:
+        try:
+            return module in process.cmdline()
+        except psutil.Error:
+            return False
+
     def look() -> bool:
-        found[:] = filter(_builds, psutil.Process(parent).children())
+        found[:] = filter(runs, psutil.Process(parent).children())
         return bool(found)
 
-    eventually(look, "an index being built")
+    eventually(look, f"a process of {module}")
     return found[0]
-
-
-def _builds(process: psutil.Process) -> bool:
-    try:
-        return "tashihiki_server.index.build" in process.cmdline()
-    except psutil.Error:
-        return False
 
 
 @contextmanager

@@ -22,11 +22,12 @@ from tashihiki.catalog import (
     FacetSummary,
     ItemError,
     Space,
+    SpaceKind,
     StoredItem,
     UpsertResult,
 )
 from tashihiki.errors import TashihikiError
-from tashihiki.query import Condition, MissingItems, Query, Search
+from tashihiki.query import Condition, MissingItems, Mode, Query, Search
 from tashihiki.results import ComposeResult, HealthStatus, SearchResult
 from tashihiki.v1 import catalog_pb2, search_pb2
 
@@ -71,18 +72,23 @@ def compose(
     images: Mapping[str, ImageSource] | None,
     vectors: Mapping[str, ArrayLike] | None,
     missing_items: MissingItems,
+    mode: Mode,
 ) -> Call[ComposeResult]:
     """Compose."""
     request = search_pb2.ComposeRequest(
         collection=collection,
         query=_requests.query_message(query, this_item, this_image, images, vectors),
         missing_items=_requests.missing_items(missing_items),
+        attribute_mode=_requests.attribute_mode(mode),
     )
     return _search("Compose", request, search_pb2.ComposeResponse, _responses.compose_result)
 
 
 def create_collection(
-    name: str, encoder: str, space: Space, aliases: Mapping[str, Mapping[str, str]] | None
+    name: str,
+    encoder: str,
+    space: Space | SpaceKind,
+    aliases: Mapping[str, Mapping[str, str]] | None,
 ) -> Call[Collection]:
     """CreateCollection."""
     return _catalog(

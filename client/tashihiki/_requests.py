@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from tashihiki._image import ImageSource, read_image
 from tashihiki._vector import as_vector
-from tashihiki.catalog import Item, Space
+from tashihiki.catalog import Item, Space, SpaceKind
 from tashihiki.composition import (
     Attribute,
     Composable,
@@ -21,14 +21,27 @@ from tashihiki.composition import (
 )
 from tashihiki.errors import InvalidArgumentError
 from tashihiki.filters import AllOf, AnyOf, FacetIn, Filter, Not
-from tashihiki.query import Condition, MissingItems, Query, Search
+from tashihiki.query import Condition, MissingItems, Mode, Query, Search
 from tashihiki.v1 import catalog_pb2, composition_pb2, filter_pb2, search_pb2
 
 _MISSING_ITEMS = {
     "fail": composition_pb2.MISSING_ITEMS_FAIL,
     "skip": composition_pb2.MISSING_ITEMS_SKIP,
 }
-_SPACE_KINDS = {"sum": catalog_pb2.SPACE_KIND_SUM}
+_MODES = {
+    "replace": composition_pb2.ATTRIBUTE_MODE_REPLACE,
+    "add": composition_pb2.ATTRIBUTE_MODE_ADD,
+}
+_RERANK = {
+    None: search_pb2.RERANK_UNSPECIFIED,
+    False: search_pb2.RERANK_OFF,
+    True: search_pb2.RERANK_ON,
+}
+_SPACE_KINDS = {
+    "auto": catalog_pb2.SPACE_KIND_UNSPECIFIED,
+    "sum": catalog_pb2.SPACE_KIND_SUM,
+    "factored": catalog_pb2.SPACE_KIND_FACTORED,
+}
 
 
 def search_request(search: Search) -> search_pb2.SearchRequest:
@@ -44,6 +57,8 @@ def search_request(search: Search) -> search_pb2.SearchRequest:
         missing_items=missing_items(search.missing_items),
         include_vector=search.include_vector,
         include_thumbnails=search.include_thumbnails,
+        attribute_mode=attribute_mode(search.mode),
+        rerank=_RERANK[search.rerank],
     )
 
 
@@ -122,10 +137,24 @@ def missing_items(choice: MissingItems) -> composition_pb2.MissingItems.ValueTyp
     return _MISSING_ITEMS[choice]
 
 
+def attribute_mode(mode: Mode) -> composition_pb2.AttributeMode.ValueType:
+    """The enum value of `replace` or `add`."""
+    if mode not in _MODES:
+        raise ValueError(f"mode is 'replace' or 'add', not {mode!r}")
+    return _MODES[mode]
+
+
 def collection_message(
-    name: str, encoder: str, space: Space, aliases: Mapping[str, Mapping[str, str]] | None
+    name: str,
+    encoder: str,
+    space: Space | SpaceKind,
+    aliases: Mapping[str, Mapping[str, str]] | None,
 ) -> catalog_pb2.Collection:
     """The message of a collection to create."""
+    if not isinstance(space, Space):
+        space = Space(space)
+    if space.kind not in _SPACE_KINDS:
+        raise ValueError(f"space is 'auto', 'sum' or 'factored', not {space.kind!r}")
     return catalog_pb2.Collection(
         name=name,
         encoder=encoder,

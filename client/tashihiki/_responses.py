@@ -11,9 +11,21 @@ from google.protobuf import json_format, struct_pb2, timestamp_pb2
 from numpy.typing import NDArray
 
 from tashihiki import status
-from tashihiki.catalog import Collection, FacetSummary, Space, StoredItem, ValueSummary
+from tashihiki.catalog import (
+    Collection,
+    FacetAngle,
+    FacetDiagnostics,
+    FacetSummary,
+    Space,
+    SpaceDiagnostics,
+    SpaceKind,
+    StoredItem,
+    ValueSummary,
+)
 from tashihiki.errors import TashihikiError
 from tashihiki.results import (
+    BlockSimilarity,
+    ComposedBlock,
     ComposeResult,
     Contribution,
     Hit,
@@ -28,19 +40,25 @@ _ROUTES = {
     search_pb2.SEARCH_ROUTE_INDEX: SearchRoute.INDEX,
     search_pb2.SEARCH_ROUTE_EXACT: SearchRoute.EXACT,
 }
+_SPACE_KINDS: dict[int, SpaceKind] = {
+    catalog_pb2.SPACE_KIND_SUM: "sum",
+    catalog_pb2.SPACE_KIND_FACTORED: "factored",
+}
 
 
 def search_result(response: search_pb2.SearchResponse) -> SearchResult:
     """The answer to a search."""
     terms = tuple(map(_resolved_term, response.terms))
+    blocks = tuple(map(_composed_block, response.blocks))
     return SearchResult(
-        hits=tuple(_hit(hit, terms) for hit in response.hits),
+        hits=tuple(_hit(hit, terms, blocks) for hit in response.hits),
         norm=response.norm,
         terms=terms,
         unresolved_terms=tuple(map(_unresolved_term, response.unresolved_terms)),
         generation=response.generation,
         route=_ROUTES.get(response.route, SearchRoute.UNKNOWN),
         vector=_array(response.vector) if response.HasField("vector") else None,
+        blocks=blocks,
     )
 
 
@@ -64,6 +82,7 @@ def compose_result(response: search_pb2.ComposeResponse) -> ComposeResult:
         terms=tuple(map(_resolved_term, response.terms)),
         unresolved_terms=tuple(map(_unresolved_term, response.unresolved_terms)),
         generation=response.generation,
+        blocks=tuple(map(_composed_block, response.blocks)),
     )
 
 
@@ -75,13 +94,22 @@ def collection(message: catalog_pb2.Collection) -> Collection:
     return Collection(
         name=message.name,
         encoder=message.encoder,
-        space=Space(keep_negative=message.space.keep_negative),
+        space=Space(_SPACE_KINDS.get(message.space.kind, "auto"), message.space.keep_negative),
         aliases=aliases,
         dimension=message.dimension,
         item_count=message.item_count,
         generation=message.generation,
         create_time=_time(message.create_time) if message.HasField("create_time") else None,
         stale_prototype_count=message.stale_prototype_count,
+        space_in_force=(
+            "factored" if message.space_in_force == catalog_pb2.SPACE_KIND_FACTORED else "sum"
+        ),
+        space_pending=message.space_pending,
+        diagnostics=(
+            _diagnostics(message.space_diagnostics)
+            if message.HasField("space_diagnostics")
+            else None
+        ),
     )
 
 
@@ -113,7 +141,35 @@ def matrix(vectors: Iterable[composition_pb2.Vector]) -> NDArray[np.float32]:
     return np.stack(rows) if rows else np.empty((0, 0), dtype=np.float32)
 
 
-def _hit(hit: search_pb2.Hit, terms: Sequence[ResolvedTerm]) -> Hit:
+def _diagnostics(message: catalog_pb2.SpaceDiagnostics) -> SpaceDiagnostics:
+    return SpaceDiagnostics(
+        facets=tuple(
+            FacetDiagnostics(facet.facet, facet.variance_share, facet.dimension)
+            for facet in message.facets
+        ),
+        interaction_share=message.interaction_share,
+        residual_share=message.residual_share,
+        additive_r2=message.additive_r2,
+        angles=tuple(
+            FacetAngle(angle.facet, angle.other, angle.degrees) for angle in message.angles
+        ),
+        shrinkage=message.shrinkage,
+        item_count=message.fitted_item_count,
+        combination_count=message.fitted_combination_count,
+        rest_dimension=message.rest_dimension,
+        held_out_accuracy=(
+            message.held_out_accuracy if message.HasField("held_out_accuracy") else None
+        ),
+    )
+
+
+def _composed_block(block: composition_pb2.ComposedBlock) -> ComposedBlock:
+    return ComposedBlock(block.facet, block.weight, tuple(block.terms))
+
+
+def _hit(
+    hit: search_pb2.Hit, terms: Sequence[ResolvedTerm], blocks: Sequence[ComposedBlock]
+) -> Hit:
     return Hit(
         id=hit.id,
         similarity=hit.similarity,
@@ -124,6 +180,11 @@ def _hit(hit: search_pb2.Hit, terms: Sequence[ResolvedTerm]) -> Hit:
             for term, share in zip(terms, hit.contributions, strict=False)
         ),
         thumbnail=hit.thumbnail or None,
+        blocks=tuple(
+            BlockSimilarity(block.facet, share.similarity, share.contribution)
+            for block, share in zip(blocks, hit.blocks, strict=False)
+        ),
+        posterior=hit.posterior if hit.HasField("posterior") else None,
     )
 
 

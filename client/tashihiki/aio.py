@@ -20,12 +20,13 @@ from tashihiki.catalog import (
     FacetSummary,
     Item,
     Space,
+    SpaceKind,
     StoredItem,
     UpsertResult,
 )
 from tashihiki.config import KeepAliveConfig, RetryConfig, TLSConfig
 from tashihiki.errors import TashihikiError
-from tashihiki.query import Condition, MissingItems, Query, Search
+from tashihiki.query import Condition, MissingItems, Mode, Query, Search
 from tashihiki.results import ComposeResult, HealthStatus, SearchResult
 
 
@@ -104,6 +105,8 @@ class AsyncClient:
         missing_items: MissingItems = "fail",
         include_vector: bool = False,
         include_thumbnails: bool = False,
+        mode: Mode = "replace",
+        rerank: bool | None = None,
         timeout: float | None = None,
     ) -> SearchResult:
         """The items most similar to a composition.
@@ -121,6 +124,10 @@ class AsyncClient:
             missing_items: fail for item ids that are not there, or skip and report them.
             include_vector: also return the composed vector, shape (d,).
             include_thumbnails: also return the hits' thumbnails, JPEG.
+            mode: whether an attribute takes the place of what items and pictures show in its
+                facet, or is added to it; alike in the sum.
+            rerank: order the first 100 (or `limit`, where that is more) by how probably they
+                show the attributes asked for; None leaves it to the server.
         """
         call = _calls.search(
             Search(
@@ -136,6 +143,8 @@ class AsyncClient:
                 missing_items=missing_items,
                 include_vector=include_vector,
                 include_thumbnails=include_thumbnails,
+                mode=mode,
+                rerank=rerank,
             )
         )
         return await self._connection.run(call, timeout)
@@ -159,11 +168,12 @@ class AsyncClient:
         images: Mapping[str, ImageSource] | None = None,
         vectors: Mapping[str, ArrayLike] | None = None,
         missing_items: MissingItems = "fail",
+        mode: Mode = "replace",
         timeout: float | None = None,
     ) -> ComposeResult:
         """The composed vector, and how each term was understood, without a search."""
         call = _calls.compose(
-            collection, query, this_item, this_image, images, vectors, missing_items
+            collection, query, this_item, this_image, images, vectors, missing_items, mode
         )
         return await self._connection.run(call, timeout)
 
@@ -172,7 +182,7 @@ class AsyncClient:
         name: str,
         *,
         encoder: str = "",
-        space: Space | None = None,
+        space: Space | SpaceKind = "auto",
         aliases: Mapping[str, Mapping[str, str]] | None = None,
         timeout: float | None = None,
     ) -> Collection:
@@ -181,10 +191,11 @@ class AsyncClient:
         Args:
             name: 1 to 63 of a-z, 0-9, `-` and `_`, starting with a letter or digit.
             encoder: an encoder's name or fingerprint; the server's default when empty.
-            space: how compositions become vectors; the plain sum when None.
+            space: how compositions become vectors: `sum`, `factored`, or `auto`, the sum until
+                two facets have two values each and factored from then on; see `Space`.
             aliases: per facet, other names of values: `{"expression": {"HA": "HAPPY"}}`.
         """
-        call = _calls.create_collection(name, encoder, space or Space(), aliases)
+        call = _calls.create_collection(name, encoder, space, aliases)
         return await self._connection.run(call, timeout)
 
     async def get_collection(self, name: str, *, timeout: float | None = None) -> Collection:

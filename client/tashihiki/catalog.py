@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,18 +13,82 @@ from numpy.typing import ArrayLike, NDArray
 from tashihiki._image import ImageSource
 from tashihiki.errors import TashihikiError
 
+SpaceKind: TypeAlias = Literal["auto", "sum", "factored"]
+
 
 @dataclass(frozen=True)
 class Space:
     """How a composition becomes a vector.
 
     Attributes:
-        kind: `sum`, the weighted sum of the operands' vectors.
-        keep_negative: keep negative coordinates, which the published recipe sets to 0.
+        kind: `sum`, the weighted sum of the operands' vectors; `factored`, a block of
+            coordinates for each facet and one for the rest, fitted to the labelled items; or
+            `auto`, the sum until two facets have two values each and eight items are
+            labelled, and factored from then on.
+        keep_negative: of the sum: keep negative coordinates, which the published recipe sets
+            to 0. It asks for the sum where `auto` stands.
     """
 
-    kind: Literal["sum"] = "sum"
+    kind: SpaceKind = "auto"
     keep_negative: bool = False
+
+
+@dataclass(frozen=True)
+class FacetDiagnostics:
+    """A facet's share of the variance of the fitted embeddings, and the length of its block.
+
+    The share is below 0 where facets that go together share what they have in common.
+    """
+
+    facet: str
+    variance_share: float
+    dimension: int
+
+
+@dataclass(frozen=True)
+class FacetAngle:
+    """The smallest principal angle between the subspaces of two facets, in degrees.
+
+    90 where what tells their values apart has nothing in common.
+    """
+
+    facet: str
+    other: str
+    degrees: float
+
+
+@dataclass(frozen=True)
+class SpaceDiagnostics:
+    """How well a factored space fits its items.
+
+    The variance shares of the facets, of the interaction and of the residual sum to 1.
+
+    Attributes:
+        facets: one for each facet that has a block.
+        interaction_share: what combinations of values show beyond the sum of their effects.
+        residual_share: what items with the same labels differ in.
+        additive_r2: how much of the combinations' differences the sum of the values' effects
+            explains, at most 1.
+        angles: one for every two facets.
+        shrinkage: what was added to the residual covariance, as a multiple of its mean
+            eigenvalue.
+        item_count: items that were fitted.
+        combination_count: distinct combinations of labels among them.
+        rest_dimension: the length of the block of the rest.
+        held_out_accuracy: how many of the values of items held out of a trial fit were
+            recognised, the mean over the facets; None where too few could be held out.
+    """
+
+    facets: tuple[FacetDiagnostics, ...]
+    interaction_share: float
+    residual_share: float
+    additive_r2: float
+    angles: tuple[FacetAngle, ...]
+    shrinkage: float
+    item_count: int
+    combination_count: int
+    rest_dimension: int
+    held_out_accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -34,13 +98,18 @@ class Collection:
     Attributes:
         name: its name.
         encoder: the fingerprint of the encoder that its embeddings come from.
-        space: how compositions become vectors.
+        space: how compositions become vectors, as it was asked for.
         aliases: per facet, other names of values, for example `{"expression": {"HA": "HAPPY"}}`.
         dimension: the length of the embeddings.
         item_count: how many items it holds.
         generation: the number of the published state of space and index.
         create_time: when it was made (UTC).
         stale_prototype_count: attributes whose prototypes are being brought up to date.
+        space_in_force: the space that searches are answered in.
+        space_pending: whether a factored space is being fitted to the items; until it is
+            there, the one in force answers.
+        diagnostics: how well the space in force fits; from `get_collection` only, and None
+            for the sum.
     """
 
     name: str
@@ -52,6 +121,9 @@ class Collection:
     generation: int
     create_time: datetime | None
     stale_prototype_count: int
+    space_in_force: Literal["sum", "factored"] = "sum"
+    space_pending: bool = False
+    diagnostics: SpaceDiagnostics | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from tashihiki.filters import Filter
 Query: TypeAlias = str | Composable
 Condition: TypeAlias = str | Filter
 MissingItems: TypeAlias = Literal["fail", "skip"]
+Mode: TypeAlias = Literal["replace", "add"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,10 @@ class Search:
         missing_items: fail for item ids that are not there, or skip them.
         include_vector: also return the composed vector.
         include_thumbnails: also return the hits' thumbnails.
+        mode: whether an attribute takes the place of what items and pictures show in its
+            facet, or is added to it.
+        rerank: whether the first 100 are ordered by how probably they show the attributes;
+            None leaves it to the server.
     """
 
     collection: str
@@ -48,3 +53,5 @@ class Search:
     missing_items: MissingItems = "fail"
     include_vector: bool = False
     include_thumbnails: bool = False
+    mode: Mode = "replace"
+    rerank: bool | None = None

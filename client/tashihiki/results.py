@@ -62,6 +62,36 @@ class UnresolvedTerm:
 
 
 @dataclass(frozen=True)
+class ComposedBlock:
+    """A part of a composed query: what it asks for in one facet.
+
+    Attributes:
+        facet: "" for the rest: what no facet accounts for; in the sum, everything.
+        weight: the block's norm as a share of the sum of all blocks' norms; 0 where it is empty.
+        terms: the terms that filled it, by their places among the result's terms, from 0.
+    """
+
+    facet: str
+    weight: float
+    terms: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class BlockSimilarity:
+    """How a hit compares with one part of the query.
+
+    Attributes:
+        facet: as in `ComposedBlock`.
+        similarity: cosine within the block, in [-1, 1]; 0 where it is empty.
+        contribution: the block's weight times that; a hit's sum to its similarity.
+    """
+
+    facet: str
+    similarity: float
+    contribution: float
+
+
+@dataclass(frozen=True)
 class Contribution:
     """What one term adds to a hit's similarity; a hit's contributions sum to it."""
 
@@ -76,11 +106,16 @@ class Hit:
 
     Attributes:
         id: the item's id.
-        similarity: cosine to the composed vector, in [-1, 1]; higher is better.
+        similarity: in [-1, 1]; higher is better. In the sum the cosine to the composed vector;
+            in a factored space the mean of the blocks' cosines, weighted by the blocks' weights.
         attributes: facet to value.
         metadata: what was stored with the item.
         contributions: one for each resolved term, in the same order.
         thumbnail: a small JPEG, when asked for; None for items given as vectors.
+        blocks: one for each of the result's blocks, in the same order.
+        posterior: the probability that it shows what was added and not what was subtracted,
+            and shares what the query's items show, the facets taken as independent; None unless
+            the hits were re-ranked.
     """
 
     id: str
@@ -89,13 +124,16 @@ class Hit:
     metadata: Mapping[str, Any]
     contributions: tuple[Contribution, ...]
     thumbnail: bytes | None = None
+    blocks: tuple[BlockSimilarity, ...] = ()
+    posterior: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
     """The hits, most similar first, and how the query was understood.
 
-    Iteration, `len()` and indexing go over the hits.
+    Re-ranked hits come in the order of their posteriors instead. Iteration, `len()` and
+    indexing go over the hits.
 
     Attributes:
         hits: the items found.
@@ -104,7 +142,9 @@ class SearchResult:
         unresolved_terms: the terms left out.
         generation: the published state of space and index that answered.
         route: how the nearest items were found.
-        vector: the composed unit vector, shape (d,), float32, when asked for.
+        vector: the composed unit vector, shape (d,), float32, when asked for; in a factored
+            space it is no embedding.
+        blocks: the parts of the composed query.
     """
 
     hits: tuple[Hit, ...]
@@ -114,6 +154,7 @@ class SearchResult:
     generation: int
     route: SearchRoute
     vector: NDArray[np.float32] | None = None
+    blocks: tuple[ComposedBlock, ...] = ()
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -134,11 +175,12 @@ class ComposeResult:
     """A composed query without a search.
 
     Attributes:
-        vector: unit length, shape (d,), float32.
+        vector: unit length, shape (d,), float32; in a factored space it is no embedding.
         norm: Euclidean norm of the composition before it was normalised.
         terms: the terms as understood.
         unresolved_terms: the terms left out.
         generation: the published state of space and index that answered.
+        blocks: the parts of the composed query.
     """
 
     vector: NDArray[np.float32]
@@ -146,3 +188,4 @@ class ComposeResult:
     terms: tuple[ResolvedTerm, ...]
     unresolved_terms: tuple[UnresolvedTerm, ...]
     generation: int
+    blocks: tuple[ComposedBlock, ...] = ()

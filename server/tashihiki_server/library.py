@@ -184,6 +184,7 @@ class Library:
         name: str,
         *,
         encoder: str = "",
+        space: str = "auto",
         keep_negative: bool = False,
         aliases: tuple[Alias, ...] = (),
     ) -> Collection:
@@ -211,7 +212,9 @@ class Library:
                     remedy="Choose another name, or delete the one that is there.",
                 )
             fingerprint = self.encoder(encoder).manifest.fingerprint
-            settings = CollectionSettings(name, fingerprint, keep_negative, aliases, time.time())
+            settings = CollectionSettings(
+                name, fingerprint, keep_negative, aliases, time.time(), space
+            )
             self._collections[name] = self._create(settings)
             return self._collections[name]
 

@@ -30,6 +30,14 @@ class AttributeKey:
     code: int
 
 
+@dataclass(frozen=True)
+class Tally:
+    """How many values of a facet some item carries, and how many items carry one."""
+
+    values: int
+    items: int
+
+
 @dataclass
 class _Facet:
     name: str
@@ -90,9 +98,16 @@ class Vocabulary:
         with self._lock:
             return [key for key, facet in self._facets.items() if any(facet.counts)]
 
+    def tally(self) -> dict[str, Tally]:
+        """How much each folded facet that some item carries is used."""
+        with self._lock:
+            counts = {key: [n for n in facet.counts if n] for key, facet in self._facets.items()}
+        return {key: Tally(len(live), sum(live)) for key, live in counts.items() if live}
+
     def facet_name(self, facet: str) -> str:
-        """The spelling of a folded facet."""
-        return self._facets[facet].name
+        """The spelling of a folded facet, which stays folded if no item was seen with it."""
+        known = self._facets.get(facet)
+        return known.name if known else facet
 
     def value_name(self, key: AttributeKey) -> str:
         """The spelling of a value."""

@@ -15,11 +15,11 @@ from PIL import Image
 from rich.console import Console
 
 from client.scripted_server import ScriptedServer
-from client.test_verbs import ANSWER
+from client.test_verbs import ANSWER, DESCRIBED, FACTORED_ANSWER
 from tashihiki import InvalidArgumentError, NotFoundError
 from tashihiki.cli.app import application, main
 from tashihiki.cli.failure import caret
-from tashihiki.v1 import catalog_pb2, search_pb2
+from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +61,87 @@ def test_a_search_prints_how_it_was_understood_and_the_hits(
         ["2", "mug_2", "0.5000", "+0.500", "+0.000", "+0.000"],
     ]
     assert server.received("Search")[0].query.bindings.this_item == "mug_7"
+
+
+def test_hits_of_a_factored_space_are_explained_block_by_block(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer("Search", FACTORED_ANSWER)
+    monkeypatch.setattr("tashihiki.cli.search_report.console", lambda: narrow(80))
+    arguments = ["search", "items", "this item − background + red", "--item", "mug_7"]
+    assert run(*arguments, "--mode", "add", "--rerank") == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[3:] == [
+        "blocks: product 25% [1]  colour 50% [2]  background 0%  rest 25% [1]",
+        "norm 1.500, generation 0, route exact",
+        "",
+        "#  id     similarity  posterior  product [1]  colour [2]  rest [1]",
+        "1  mug_1      0.7000      0.500       +0.800      +0.900    +0.200",
+        "   colour:red product:mug",
+    ]
+    request = server.received("Search")[0]
+    assert request.attribute_mode == composition_pb2.ATTRIBUTE_MODE_ADD
+    assert request.rerank == search_pb2.RERANK_ON
+    assert run("search", "items", "red", "--json", "--no-rerank") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["blocks"][1] == {"facet": "colour", "weight": 0.5, "terms": [1]}
+    assert answer["hits"][0]["posterior"] == 0.5
+    assert answer["hits"][0]["blocks"][1] == {
+        "facet": "colour",
+        "similarity": 0.9,
+        "contribution": 0.45,
+    }
+    assert server.received("Search")[1].rerank == search_pb2.RERANK_OFF
+
+
+def test_blocks_under_a_hit_are_not_broken(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer("Search", FACTORED_ANSWER)
+    monkeypatch.setattr("tashihiki.cli.search_report.console", lambda: narrow(40))
+    assert run("search", "items", "this item − background + red", "--item", "mug_7") == 0
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[lines.index("") + 1 :] == [
+        "#  id     similarity",
+        "1  mug_1      0.7000",
+        "   posterior 0.500  product [1] +0.800",
+        "   colour [2] +0.900  rest [1] +0.200",
+        "   colour:red product:mug",
+    ]
+
+
+def test_a_mode_is_one_of_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("search", "items", "red", "--mode", "both") == 2
+    assert "--mode" in capsys.readouterr().err
+
+
+def test_a_collection_is_described_with_its_space(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer("GetCollection", catalog_pb2.GetCollectionResponse(collection=DESCRIBED))
+    assert run("collections", "faces") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for row in (
+        "space factored, refitting (asked for: auto)",
+        "fitted to 213 items, 70 combinations of values",
+        "additive R² 0.875",
+        "person 60.0% 9",
+        "interaction 10.0%",
+        "residual 20.0%",
+        "rest 64",
+        "recognised 75.0% of held-out values",
+        "person expression 71.5",
+    ):
+        assert row.split() in rows
+    assert run("collections", "faces", "--json") == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["space_in_force"] == "factored"
+    assert described["diagnostics"]["angles"] == [
+        {"facet": "person", "other": "expression", "degrees": 71.5}
+    ]
+    server.answer("GetCollection", catalog_pb2.GetCollectionResponse())
+    assert run("collections", "plain") == 0
+    assert "sum (asked for: auto)" in capsys.readouterr().out
 
 
 def narrow(columns: int) -> Console:

@@ -3,12 +3,13 @@ from __future__ import annotations
 import tashihiki
 
 _NAMES = """
-AlreadyExistsError AsyncClient CancelledError Client Collection ComposeResult
-Composition Contribution DeadlineExceededError DeleteResult FacetSummary
-FailedPreconditionError Filter HealthStatus Hit InternalError InvalidArgumentError
-Item ItemError KeepAliveConfig NotFoundError ResolvedTerm ResourceExhaustedError
-RetryConfig Search SearchResult SearchRoute Space StoredItem TLSConfig TashihikiError
-UnavailableError UnknownError UnresolvedTerm UpsertResult ValueSummary
+AlreadyExistsError AsyncClient BlockSimilarity CancelledError Client Collection
+ComposeResult ComposedBlock Composition Contribution DeadlineExceededError DeleteResult
+FacetAngle FacetDiagnostics FacetSummary FailedPreconditionError Filter HealthStatus Hit
+InternalError InvalidArgumentError Item ItemError KeepAliveConfig NotFoundError
+ResolvedTerm ResourceExhaustedError RetryConfig Search SearchResult SearchRoute Space
+SpaceDiagnostics StoredItem TLSConfig TashihikiError UnavailableError UnknownError
+UnresolvedTerm UpsertResult ValueSummary
 attribute facet image item vector
 """
 

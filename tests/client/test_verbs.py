@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -9,22 +10,37 @@ from google.protobuf import json_format
 
 from client.scripted_server import ScriptedServer
 from tashihiki import (
+    BlockSimilarity,
     Client,
+    ComposedBlock,
     Contribution,
+    FacetAngle,
+    FacetDiagnostics,
     FacetSummary,
     InvalidArgumentError,
     ResolvedTerm,
     Search,
     SearchRoute,
     Space,
+    SpaceDiagnostics,
     UnresolvedTerm,
     ValueSummary,
     attribute,
     facet,
 )
 from tashihiki.status import to_status
-from tashihiki.v1 import catalog_pb2, search_pb2
+from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
 
+ANSWER_TERMS = [
+    {"label": "this item", "weight": 1, "item_id": "mug_7"},
+    {
+        "label": "red",
+        "weight": 0.5,
+        "attribute": {"facet": "colour", "value": "red"},
+        "member_count": 9,
+    },
+    {"label": "background", "weight": -1, "ignored_facet": "background"},
+]
 ANSWER = json_format.ParseDict(
     {
         "hits": [
@@ -39,16 +55,7 @@ ANSWER = json_format.ParseDict(
             {"id": "mug_2", "similarity": 0.5, "contributions": [0.5, 0, 0]},
         ],
         "norm": 1.5,
-        "terms": [
-            {"label": "this item", "weight": 1, "item_id": "mug_7"},
-            {
-                "label": "red",
-                "weight": 0.5,
-                "attribute": {"facet": "colour", "value": "red"},
-                "member_count": 9,
-            },
-            {"label": "background", "weight": -1, "ignored_facet": "background"},
-        ],
+        "terms": ANSWER_TERMS,
         "unresolved_terms": [{"label": "item(x)", "weight": 1, "reason": "UNKNOWN_ITEM"}],
         "generation": 4,
         "route": "SEARCH_ROUTE_EXACT",
@@ -100,6 +107,8 @@ def test_every_argument_of_a_search_is_sent(
         missing_items="skip",
         include_vector=True,
         include_thumbnails=True,
+        mode="add",
+        rerank=False,
     )
     assert json_format.MessageToDict(server.received("Search")[0]) == {
         "collection": "items",
@@ -118,7 +127,67 @@ def test_every_argument_of_a_search_is_sent(
         "missingItems": "MISSING_ITEMS_SKIP",
         "includeVector": True,
         "includeThumbnails": True,
+        "attributeMode": "ATTRIBUTE_MODE_ADD",
+        "rerank": "RERANK_OFF",
     }
+
+
+FACTORED_ANSWER = json_format.ParseDict(
+    {
+        "hits": [
+            {
+                "id": "mug_1",
+                "similarity": 0.7,
+                "attributes": {"colour": "red", "product": "mug"},
+                "contributions": [0.25, 0.45, 0],
+                "blocks": [
+                    {"similarity": 0.8, "contribution": 0.2},
+                    {"similarity": 0.9, "contribution": 0.45},
+                    {"similarity": 0, "contribution": 0},
+                    {"similarity": 0.2, "contribution": 0.05},
+                ],
+                "posterior": 0.5,
+            }
+        ],
+        "norm": 1.5,
+        "terms": ANSWER_TERMS,
+        "blocks": [
+            {"facet": "product", "weight": 0.25, "terms": [0]},
+            {"facet": "colour", "weight": 0.5, "terms": [1]},
+            {"facet": "background"},
+            {"weight": 0.25, "terms": [0]},
+        ],
+        "route": "SEARCH_ROUTE_EXACT",
+    },
+    search_pb2.SearchResponse(),
+)
+
+
+def test_a_hit_says_how_it_compares_block_by_block(server: ScriptedServer, client: Client) -> None:
+    server.answer("Search", FACTORED_ANSWER)
+    result = client.search("items", "this item - background + red", this_item="mug_7")
+    assert result.blocks == (
+        ComposedBlock("product", 0.25, (0,)),
+        ComposedBlock("colour", 0.5, (1,)),
+        ComposedBlock("background", 0.0, ()),
+        ComposedBlock("", 0.25, (0,)),
+    )
+    (hit,) = result
+    assert hit.blocks == (
+        BlockSimilarity("product", 0.8, 0.2),
+        BlockSimilarity("colour", 0.9, 0.45),
+        BlockSimilarity("background", 0.0, 0.0),
+        BlockSimilarity("", 0.2, 0.05),
+    )
+    assert hit.posterior == 0.5
+
+
+@pytest.mark.parametrize(("rerank", "sent"), [(None, 0), (False, 1), (True, 2)])
+def test_reranking_may_be_left_to_the_server(
+    rerank: bool | None, sent: int, server: ScriptedServer, client: Client
+) -> None:
+    client.search("items", "red", rerank=rerank)
+    assert server.received("Search")[0].rerank == sent
 
 
 def test_a_batch_has_an_answer_or_an_error_for_each(server: ScriptedServer, client: Client) -> None:
@@ -137,9 +206,13 @@ def test_a_batch_has_an_answer_or_an_error_for_each(server: ScriptedServer, clie
 
 
 def test_compose_returns_the_vector_and_the_terms(server: ScriptedServer, client: Client) -> None:
-    answer = search_pb2.ComposeResponse(vector=ANSWER.vector, norm=2, terms=ANSWER.terms)
+    answer = search_pb2.ComposeResponse(
+        vector=ANSWER.vector, norm=2, terms=ANSWER.terms, blocks=FACTORED_ANSWER.blocks
+    )
     server.answer("Compose", answer)
-    result = client.compose("items", attribute("red"))
+    result = client.compose("items", attribute("red"), mode="add")
+    assert server.received("Compose")[0].attribute_mode == composition_pb2.ATTRIBUTE_MODE_ADD
+    assert [block.facet for block in result.blocks] == ["product", "colour", "background", ""]
     assert result.vector.shape == (2,)
     assert result.vector.dtype == np.float32
     assert (result.norm, len(result.terms)) == (2, 3)
@@ -162,7 +235,68 @@ def test_collections_are_made_and_described(server: ScriptedServer, client: Clie
     assert collection.space == Space("sum", keep_negative=True)
     assert collection.create_time == datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
     sent = server.received("CreateCollection")[0].collection
-    assert (sent.name, sent.space, list(sent.aliases)) == ("faces", made.space, list(made.aliases))
+    assert (sent.name, list(sent.aliases)) == ("faces", list(made.aliases))
+    assert sent.space == catalog_pb2.Space(keep_negative=True)
+
+
+@pytest.mark.parametrize("space", ["auto", "sum", "factored"])
+def test_a_space_is_asked_for_by_its_name(
+    space: Literal["auto", "sum", "factored"], server: ScriptedServer, client: Client
+) -> None:
+    server.answer(
+        "CreateCollection",
+        lambda request, context: catalog_pb2.CreateCollectionResponse(
+            collection=request.collection
+        ),
+    )
+    assert client.create_collection("faces", space=space).space == Space(space)
+    assert client.create_collection("faces", space=Space(space)).space == Space(space)
+
+
+DESCRIBED = json_format.ParseDict(
+    {
+        "name": "faces",
+        "encoder": "f00d",
+        "dimension": 1280,
+        "item_count": 213,
+        "space_in_force": "SPACE_KIND_FACTORED",
+        "space_pending": True,
+        "space_diagnostics": {
+            "facets": [
+                {"facet": "person", "variance_share": 0.6, "dimension": 9},
+                {"facet": "expression", "variance_share": 0.1, "dimension": 6},
+            ],
+            "interaction_share": 0.1,
+            "residual_share": 0.2,
+            "additive_r2": 0.875,
+            "angles": [{"facet": "person", "other": "expression", "degrees": 71.5}],
+            "shrinkage": 0.3,
+            "fitted_item_count": 213,
+            "fitted_combination_count": 70,
+            "rest_dimension": 64,
+            "held_out_accuracy": 0.75,
+        },
+    },
+    catalog_pb2.Collection(),
+)
+
+
+def test_a_collection_says_how_well_its_space_fits(server: ScriptedServer, client: Client) -> None:
+    server.answer("GetCollection", catalog_pb2.GetCollectionResponse(collection=DESCRIBED))
+    found = client.get_collection("faces")
+    assert (found.space, found.space_in_force, found.space_pending) == (Space(), "factored", True)
+    assert found.diagnostics == SpaceDiagnostics(
+        facets=(FacetDiagnostics("person", 0.6, 9), FacetDiagnostics("expression", 0.1, 6)),
+        interaction_share=0.1,
+        residual_share=0.2,
+        additive_r2=0.875,
+        angles=(FacetAngle("person", "expression", 71.5),),
+        shrinkage=0.3,
+        item_count=213,
+        combination_count=70,
+        rest_dimension=64,
+        held_out_accuracy=0.75,
+    )
 
 
 def test_lists_go_through_all_pages(server: ScriptedServer, client: Client) -> None:
@@ -244,3 +378,7 @@ def test_a_query_is_a_composition_or_text(client: Client) -> None:
         client.search("items", 7)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="missing_items"):
         client.search("items", "red", missing_items="ignore")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="mode"):
+        client.search("items", "red", mode="both")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="space"):
+        client.create_collection("items", space="product")  # type: ignore[arg-type]

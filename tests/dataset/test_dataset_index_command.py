@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from photo_files import write_photo
+from tashihiki import FailedPreconditionError
 from tashihiki_server.cli.index import command
 from tashihiki_server.collection.collection import Collection
+from tashihiki_server.library import Library
 
 
 def index(source: Path, data: Path, *options: str) -> int | None:
@@ -35,6 +38,19 @@ def test_a_table_without_facets_is_warned_of(
     assert "1 photo\n" in said
     assert "no column repeats, so there are no facets; name them with --facet" in said
     assert "1 photo written to c." in said
+
+
+def test_the_space_of_a_new_collection_is_chosen_and_then_kept(
+    tmp_path: Path, open_library: Callable[..., Library]
+) -> None:
+    table, data = write_table(tmp_path, 2), tmp_path / "data"
+    options = ["--image-root", str(tmp_path / "photos")]
+    assert not index(table, data, *options, "--space", "sum")
+    assert not index(table, data, *options)
+    with pytest.raises(FailedPreconditionError) as refused:
+        index(table, data, *options, "--space", "factored")
+    assert (refused.value.reason, refused.value.field) == ("SPACE_MISMATCH", "space")
+    assert open_library(data).collection("c").settings.space == "sum"
 
 
 def test_an_interruption_says_how_far_it_came(

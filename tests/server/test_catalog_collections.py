@@ -7,7 +7,16 @@ import time
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from calls import Failure, create, failure, random_picture, search, upsert, vector_item
+from calls import (
+    Failure,
+    create,
+    failure,
+    fresh_name,
+    random_picture,
+    search,
+    upsert,
+    vector_item,
+)
 from gallery import random_vectors
 from serving import Served
 from tashihiki.v1 import catalog_pb2
@@ -40,8 +49,10 @@ def test_a_new_collection_is_empty_and_has_the_default_encoder(served: Served) -
     made = make(served, catalog_pb2.Collection(name="faces"))
     assert made.dimension == DIMENSION
     assert made.item_count == 0
-    assert made.space.kind == catalog_pb2.SPACE_KIND_SUM
-    assert not made.space.keep_negative
+    assert made.space == catalog_pb2.Space()
+    assert made.space_in_force == catalog_pb2.SPACE_KIND_SUM
+    assert not made.space_pending
+    assert not made.HasField("space_diagnostics")
     assert len(made.encoder) == 16
     assert abs(made.create_time.seconds - time.time()) < 60
     assert read(served, "faces") == made
@@ -119,6 +130,31 @@ def test_an_unknown_space_is_refused(served: Served) -> None:
     space = catalog_pb2.Space(kind=9)  # type: ignore[arg-type]
     found = failure(lambda: make(served, catalog_pb2.Collection(name="c", space=space)))
     assert (found.reason, found.field) == ("SPACE_UNKNOWN", "collection.space.kind")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept"),
+    [
+        (catalog_pb2.Space(keep_negative=True), catalog_pb2.SPACE_KIND_SUM),
+        (catalog_pb2.Space(kind=catalog_pb2.SPACE_KIND_SUM), catalog_pb2.SPACE_KIND_SUM),
+        (catalog_pb2.Space(kind=catalog_pb2.SPACE_KIND_FACTORED), catalog_pb2.SPACE_KIND_FACTORED),
+    ],
+)
+def test_the_space_that_was_asked_for_is_kept(
+    module_served: Served, wanted: catalog_pb2.Space, kept: catalog_pb2.SpaceKind.ValueType
+) -> None:
+    made = make(module_served, catalog_pb2.Collection(name=fresh_name(), space=wanted))
+    assert made.space == catalog_pb2.Space(kind=kept, keep_negative=wanted.keep_negative)
+    assert made.space_in_force == catalog_pb2.SPACE_KIND_SUM
+    assert read(module_served, made.name) == made
+
+
+def test_keep_negative_is_refused_for_a_factored_space(served: Served) -> None:
+    space = catalog_pb2.Space(kind=catalog_pb2.SPACE_KIND_FACTORED, keep_negative=True)
+    found = failure(lambda: make(served, catalog_pb2.Collection(name="c", space=space)))
+    assert (found.code.name, found.reason) == ("INVALID_ARGUMENT", "SPACE_INVALID")
+    assert found.field == "collection.space.keep_negative"
+    assert found.remedy
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from server_process import (
 from serving import Served, serving
 from tashihiki.status import from_rpc_error
 from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
-from tashihiki_server.collection import collection as collection_module
+from tashihiki_server.collection import background as background_module
 from tashihiki_server.library import Library
 from tiny_encoder import DIMENSION
 
@@ -74,6 +74,10 @@ def unit(dice: np.random.Generator) -> Vector:
     return vector
 
 
+def labels(dice: np.random.Generator) -> tuple[tuple[str, str], ...]:
+    return (("colour", f"c{dice.integers(5)}"), ("shape", f"s{dice.integers(3)}"))
+
+
 def message(identifier: str, content: Content) -> catalog_pb2.ItemInput:
     values = np.frombuffer(content.vector, dtype=np.float32)
     return catalog_pb2.ItemInput(
@@ -97,8 +101,7 @@ def write_until_it_dies(server: ServerProcess, ledger: Ledger, seed: int) -> Non
                     timeout=SECONDS,
                 )
             else:
-                label = (("colour", f"c{dice.integers(5)}"), ("turn", f"{seed}-{turn}"))
-                batch = {name: Content(label, unit(dice).tobytes()) for name in names}
+                batch = {name: Content(labels(dice), unit(dice).tobytes()) for name in names}
                 ledger.begin(batch, set())
                 items = [message(name, content) for name, content in batch.items()]
                 server.catalog.UpsertItems(
@@ -137,8 +140,11 @@ def nearest(server: ServerProcess | Served, content: Content) -> search_pb2.Hit:
     return hit
 
 
-def create(server: ServerProcess | Served) -> None:
-    collection = catalog_pb2.Collection(name=SHOP)
+def create(
+    server: ServerProcess | Served,
+    kind: catalog_pb2.SpaceKind.ValueType = catalog_pb2.SPACE_KIND_UNSPECIFIED,
+) -> None:
+    collection = catalog_pb2.Collection(name=SHOP, space=catalog_pb2.Space(kind=kind))
     server.catalog.CreateCollection(
         catalog_pb2.CreateCollectionRequest(collection=collection), timeout=SECONDS
     )
@@ -157,14 +163,35 @@ def same(found: dict[str, Content], wanted: dict[str, Content]) -> bool:
     )
 
 
-def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, tiny_encoder_bundle: Path) -> None:
+def in_force(server: ServerProcess) -> catalog_pb2.Collection:
+    request = catalog_pb2.GetCollectionRequest(name=SHOP)
+    found: catalog_pb2.Collection = server.catalog.GetCollection(request).collection
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "patience"),
+    [
+        pytest.param(catalog_pb2.SPACE_KIND_SUM, 0.7, id="sum"),
+        # Long enough for fits that are begun, written and swapped in.
+        pytest.param(catalog_pb2.SPACE_KIND_FACTORED, 2.5, id="factored"),
+    ],
+)
+def test_what_was_acknowledged_survives_kill_9(
+    tmp_path: Path,
+    tiny_encoder_bundle: Path,
+    kind: catalog_pb2.SpaceKind.ValueType,
+    patience: float,
+) -> None:
     data = tmp_path / "data"
     ledger = Ledger()
     dice = random.Random(7)
-    for turn in range(4):
+    spaces: list[str] = []
+    generation = 0
+    for turn in range(5):
         with running(data, tiny_encoder_bundle) as server:
             if not turn:
-                create(server)
+                create(server, kind)
             else:
                 found = everything(server)
                 without, including = ledger.either_way()
@@ -177,17 +204,22 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, tiny_encoder_bund
                         found[name].attributes,
                     )
                     assert hit.similarity == pytest.approx(1, abs=1e-6)
+                assert in_force(server).generation >= generation
             writer = threading.Thread(target=write_until_it_dies, args=(server, ledger, turn))
             writer.start()
             eventually(ledger.begun, "a first write")
-            time.sleep(dice.uniform(0.05, 0.7))
+            time.sleep(dice.uniform(0.05, patience))
+            generation = in_force(server).generation
             server.kill()
             writer.join(SECONDS)
             assert not writer.is_alive()
+            spaces += [path.name for path in (data / "collections" / SHOP).glob("spaces/[0-9]*")]
+    assert (len(set(spaces)) > 1) == (kind == catalog_pb2.SPACE_KIND_FACTORED)
     with running(data, tiny_encoder_bundle) as server:
         found = everything(server)
         assert any(same(found, state) for state in ledger.either_way())
         assert len(found) > 100
+        eventually(lambda: in_force(server).space_in_force == kind, "the space asked for")
 
 
 # Full disks
@@ -245,7 +277,7 @@ def test_a_full_disk_while_an_index_is_built_harms_nothing(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(collection_module, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(background_module, "RETRY_SECONDS", 0.2)
     with small_disk(tmp_path / "disk", "size=6m") as disk:
         library = Library(disk / "data", tiny_encoder_bundle)
         with serving(library) as server:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from server_process import builder, eventually
 from tashihiki_server.catalogue.base import ItemRecord
-from tashihiki_server.collection import collection as collection_module
+from tashihiki_server.collection import background as background_module
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.collection.nearest import Nearest
 from tashihiki_server.index.generation import open_latest
@@ -294,7 +294,7 @@ def test_searches_and_writes_go_on_while_an_index_is_built(growing: Collection) 
 def test_a_killed_build_is_logged_and_made_up_for(
     growing: Collection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(collection_module, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(background_module, "RETRY_SECONDS", 0.2)
     building = builder()
     building.suspend()
     building.send_signal(signal.SIGKILL)

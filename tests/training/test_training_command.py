@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tashihiki.errors import InternalError, InvalidArgumentError, TashihikiError
-from tashihiki_server.encoder.manifest import read_manifest
+from tashihiki_server.encoder.manifest import read_manifest, sha256
 from tashihiki_training.cli import command
 from tashihiki_training.export import run_onnx
 
@@ -43,6 +43,7 @@ def test_the_run_folder_holds_everything(run: Path) -> None:
         "checkpoints/last.safetensors",
         "encoder/encoder.onnx",
         "encoder/manifest.json",
+        "encoder/pictures.txt",
         "history.json",
         "loss.png",
         "recall.png",
@@ -66,9 +67,61 @@ def test_the_manifest_says_where_the_encoder_comes_from(run: Path) -> None:
     assert training["export_cosine"] >= 0.9999
     metrics: dict[str, Any] = manifest.metrics
     assert metrics["part"] == "test"
-    assert metrics["pictures"] == {"train": 31, "validation": 7, "test": 7}
-    low, high = metrics["composed"]["interval_95"]
-    assert low <= metrics["composed"]["recall_at_1"] <= high
+    pictures = metrics["pictures"]
+    assert pictures["test"] == 7
+    assert sum(pictures.values()) == 45
+    assert pictures["validation"] > 7
+    for figures in (metrics["composed"], metrics["factored"]["composed"]):
+        low, high = figures["interval_95"]
+        assert low <= figures["recall_at_1"] <= high
+    for figures in (metrics, metrics["factored"]):
+        halves = [figures[f"composed_{kind}_in_training"]["queries"] for kind in ("seen", "unseen")]
+        assert min(halves) > 0
+        assert sum(halves) == figures["composed"]["queries"]
+
+
+def test_the_bundle_lists_what_it_learnt_from(run: Path, shapes: Path, tmp_path: Path) -> None:
+    known = {sha256(path) for path in shapes.glob("*.png")}
+    listed = (run / "encoder" / "pictures.txt").read_text().splitlines()
+    manifest = read_manifest(run / "encoder")
+    pictures: dict[str, int] = manifest.metrics["pictures"]
+    best = manifest.training["best_epoch"]
+    if best:
+        assert listed == sorted(set(listed))
+        assert set(listed) < known
+        assert len(listed) == pictures["train"] + pictures["validation"]
+        assert manifest.training["outcome"] == f"exported epoch {best} of 1"
+    else:
+        assert listed == []
+        assert "exported the initial weights" in manifest.training["outcome"]
+    # What starts from its weights knows these pictures too.
+    (run / "encoder" / "pictures.txt").write_text("".join(f"{name}\n" for name in listed or "a"))
+    best_weights = str(run / "checkpoints" / "best.safetensors")
+    args = [str(shapes), "--out", str(tmp_path / "next"), *BASE]
+    args += ["--weights", best_weights, "--epochs", "0"]
+    command(args=args, prog_name="tashihiki train", standalone_mode=False)
+    inherited = (tmp_path / "next" / "encoder" / "pictures.txt").read_text().splitlines()
+    assert inherited == (listed or ["a"])
+
+
+def test_only_the_most_frequent_values_are_learnt(shapes: Path, tmp_path: Path) -> None:
+    train(shapes, "--out", tmp_path, "--epochs", 0, "--top", "colour=2")
+    data = read_manifest(tmp_path / "encoder").training["data"]
+    assert data["pictures"] == 24
+    # All are as frequent; those without a colour stay out.
+    assert data["facets"]["colour"] == {"blue": 12, "green": 12}
+
+
+def test_nothing_is_a_recipe_that_can_win(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(shapes, "--out", tmp_path, "--epochs", 1, "--learning-rate", 0)
+    told = "training did not improve unseen combinations; exported the initial weights"
+    assert told in capsys.readouterr().out
+    manifest = read_manifest(tmp_path / "encoder")
+    assert manifest.training["outcome"] == told
+    assert manifest.training["best_epoch"] == 0
+    assert (tmp_path / "encoder" / "pictures.txt").read_text() == ""
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -107,6 +160,8 @@ def test_unreadable_photos_are_listed_at_the_end(
         (("none.csv",), "CATALOGUE_NOT_FOUND"),
         (("{shapes}", "--facet", "form"), "UNKNOWN_COLUMN"),
         (("{shapes}", "--alias", "nonsense"), "ALIAS_INVALID"),
+        (("{shapes}", "--top", "colour"), "SETTING_INVALID"),
+        (("{shapes}", "--top", "size=3"), "UNKNOWN_FACET"),
         (("{shapes}", "--pattern", "{shape"), "PATTERN_INVALID"),
         (("{shapes}", "--weights", "none.pth", "--epochs", "0"), "WEIGHTS_NOT_FOUND"),
         (("{shapes}", "--device", "abacus"), "DEVICE_UNAVAILABLE"),
@@ -145,8 +200,9 @@ def test_a_graph_that_disagrees_is_not_left_behind(
         shutil.copy(run / "encoder" / "encoder.onnx", path)
 
     monkeypatch.setattr("tashihiki_training.export.write_onnx", write_another)
+    options = ("--epochs", 0, "--seed", 1, "--pooling", "median")
     with pytest.raises(InternalError) as caught:
-        train(shapes, "--out", tmp_path / "run", "--epochs", 0, "--seed", 1)
+        train(shapes, "--out", tmp_path / "run", *options)
     assert caught.value.reason == "EXPORT_DISAGREES"
     assert list((tmp_path / "run" / "encoder").iterdir()) == []
 
@@ -165,7 +221,7 @@ def test_one_facet_is_steered_and_reported_by_itself(
     measured = history[0]["validation"]
     assert set(measured) == {"facets", "facets_map"}
     assert f"facets {measured['facets']['shape']:.3f} (map " in out
-    assert "composed 0" not in out
+    assert "unseen" not in out
     assert re.search(r"^  shape [01]\.\d{3} \(95 % interval .*, 3 queries\)$", out, re.MULTILINE)
     manifest = read_manifest(tmp_path / "run" / "encoder")
     assert manifest.metrics["composed"] == {"queries": 0}
@@ -196,7 +252,7 @@ def test_an_interruption_says_how_to_go_on(
 def test_help_shows_the_presets(capsys: pytest.CaptureFixture[str]) -> None:
     command(args=["--help"], prog_name="train", standalone_mode=False)
     words = " ".join(re.sub(r"[│\s]+", " ", capsys.readouterr().out).split())
-    for default in ("(30)", "(64)", "(224)", "mean; article median", "0.0003; article 0.001"):
+    for default in ("10; article 30", "(64)", "stages; article median", "0.0001; article 0.001"):
         assert default in words
 
 

@@ -11,8 +11,6 @@ import pytest
 import torch
 
 from tashihiki.errors import AlreadyExistsError, FailedPreconditionError, InvalidArgumentError
-from tashihiki_training.mobilenet import make_stages
-from tashihiki_training.network import EncoderNetwork
 from tashihiki_training.run_folder import RunFolder
 from tashihiki_training.schedule import learning_rate
 from tashihiki_training.settings import PRESETS, Settings
@@ -34,8 +32,7 @@ def trainer(
 ) -> Trainer:
     run = RunFolder(folder)
     run.prepare(resume=True)
-    torch.manual_seed(settings.seed)
-    network = EncoderNetwork(make_stages(), settings.pooling, settings.freeze_stages)
+    network, _ = make_network(settings, "none")
     return Trainer(network, data, settings, run, torch.device("cpu"), observer)
 
 
@@ -97,6 +94,29 @@ def test_it_ends_when_patience_or_time_runs_out(shapes_data: Data, tmp_path: Pat
     late = trainer(data, tmp_path / "late")
     late.run(deadline=0.0)
     assert late.progress.epoch == 0
+
+
+def test_losses_of_weight_0_are_left_out(shapes_data: Data, tmp_path: Path) -> None:
+    lone = replace(SHORT, epochs=1, batch=24, triplet_weight=0.0, composition=0.0, additive=0.5)
+    run = trainer(shapes_data(SIZE), tmp_path, lone)
+    run.run()
+    entry = run.progress.history[1]
+    assert {"triplets", "composition"}.isdisjoint(entry)
+    assert 0 < entry["additive"] == entry["loss"] <= 0.5
+
+
+def test_epochs_are_scored_on_combinations_that_were_not_learnt_from(
+    shapes_data: Data, tmp_path: Path
+) -> None:
+    run = trainer(shapes_data(SIZE), tmp_path, replace(SHORT, epochs=0))
+    run.run()
+    measured = run.progress.history[0]["validation"]
+    assert run.progress.best == pytest.approx(
+        [measured["unseen"], measured["unseen_map"]], abs=1e-4
+    )
+    assert 0 < measured["unseen_queries"] < measured["factored_queries"]
+    assert measured["sum_queries"] == measured["factored_queries"]
+    assert run.progress.best_epoch == 0
 
 
 def test_the_best_epoch_is_kept(shapes_data: Data, tmp_path: Path) -> None:

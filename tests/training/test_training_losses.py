@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tashihiki_training.additive_loss import AdditiveLoss
 from tashihiki_training.composition_loss import CompositionLoss, compose
 from tashihiki_training.facet_triplets import (
     FacetTripletLoss,
@@ -131,3 +133,46 @@ def test_the_composition_loss_equals_a_loop() -> None:
     expected = (one_way(vectors, sums, forth) + one_way(sums, vectors, back)) / 2
     loss = CompositionLoss(temperature)(vectors, CODES, prototypes)
     assert loss.item() == pytest.approx(expected, rel=1e-3)
+
+
+def interaction_share(vectors: Tensor, codes: Tensor) -> float:
+    """What least squares leave of the combination means, by numpy."""
+    rows = [tuple(row) for row in codes.tolist()]
+    combinations = sorted(set(rows))
+    means = np.array(
+        [
+            np.mean([v for v, r in zip(vectors.numpy(), rows, strict=True) if r == c], axis=0)
+            for c in combinations
+        ]
+    )
+    values = sorted({(f, v) for c in combinations for f, v in enumerate(c) if v >= 0})
+    design = np.array([[1.0] + [float(c[f] == v) for f, v in values] for c in combinations])
+    left = means - design @ np.linalg.lstsq(design, means, rcond=None)[0]
+    return float((left**2).sum() / ((means - means.mean(axis=0)) ** 2).sum())
+
+
+def test_the_additive_loss_equals_least_squares() -> None:
+    codes = torch.randint(-1, 4, (60, 2), generator=torch.Generator().manual_seed(1))
+    vectors = embeddings(60)
+    loss = AdditiveLoss()(vectors, codes).item()
+    assert loss == pytest.approx(interaction_share(vectors, codes), rel=1e-4)
+    assert 0.1 < loss < 1
+    # Neither the size of the embeddings nor how often a combination is drawn changes it.
+    assert AdditiveLoss()(3 * vectors, codes).item() == pytest.approx(loss, rel=1e-4)
+    twice = torch.cat([vectors, vectors[:7]]), torch.cat([codes, codes[:7]])
+    assert AdditiveLoss()(*twice).item() == pytest.approx(interaction_share(*twice), rel=1e-4)
+
+
+def test_additive_embeddings_cost_nothing_and_others_can_be_drawn_there() -> None:
+    codes = torch.cartesian_prod(torch.arange(4), torch.arange(3))
+    effects = torch.rand(4, 8), torch.rand(3, 8)
+    vectors = 1 + effects[0][codes[:, 0]] + effects[1][codes[:, 1]]
+    assert AdditiveLoss()(vectors, codes).item() < 1e-8
+    moved = (vectors + 0.3 * torch.rand(12, 8)).requires_grad_()
+    before = AdditiveLoss()(moved, codes)
+    before.backward()
+    assert moved.grad is not None
+    with torch.no_grad():
+        assert AdditiveLoss()(moved - moved.grad, codes) < before
+    # A single combination has no variance to share out.
+    assert AdditiveLoss()(vectors[:1], codes[:1]).item() == 0.0

@@ -21,6 +21,7 @@ class PresetName(str, Enum):
 class PoolingName(str, Enum):
     """What `--pooling` takes."""
 
+    stages = "stages"
     mean = "mean"
     median = "median"
 
@@ -43,6 +44,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of this run.")],
     facet: Annotated[
         list[str] | None, typer.Option(help="Facet to learn; repeat for more.")
+    ] = None,
+    top: Annotated[
+        list[str] | None,
+        typer.Option(help="FACET=N: only photos with its N most frequent values; repeatable."),
     ] = None,
     pattern: Annotated[
         str | None,
@@ -94,11 +99,39 @@ def train(
     ] = None,
     pooling: Annotated[
         PoolingName | None,
-        typer.Option(help="Over the last feature map.", show_default=_default("pooling")),
+        typer.Option(
+            help="stages: several and colour; mean, median: of the last map.",
+            show_default=_default("pooling"),
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(min=0.0, help="At its highest.", show_default=_default("learning_rate")),
+    ] = None,
+    triplet_weight: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Of the triplet loss.", show_default=_default("triplet_weight")),
+    ] = None,
+    composition: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Weight of the composition loss.", show_default=_default("composition")
+        ),
+    ] = None,
+    additive: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="Weight of the additive loss.", show_default=_default("additive")
+        ),
+    ] = None,
+    combination_dropout: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=0.9,
+            help="Share of the combinations that is left out of each epoch.",
+            show_default=_default("combination_dropout"),
+        ),
     ] = None,
     freeze_stages: Annotated[
         int | None,
@@ -140,6 +173,10 @@ def train(
         "epochs": epochs,
         "batch": batch,
         "learning_rate": learning_rate,
+        "triplet_weight": triplet_weight,
+        "composition": composition,
+        "additive": additive,
+        "combination_dropout": combination_dropout,
         "freeze_stages": freeze_stages,
         "patience": patience,
         "seed": seed,
@@ -149,6 +186,7 @@ def train(
             source=source,
             out=out,
             facets=facet or [],
+            top=top or [],
             pattern=pattern,
             aliases=alias or [],
             path_column=path_column,

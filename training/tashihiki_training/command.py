@@ -13,7 +13,7 @@ from tashihiki_server.dataset import Dataset, Skipped
 from tashihiki_server.encoder.manifest import Manifest
 from tashihiki_training import checkpoint
 from tashihiki_training.bars import TimeLeft, bar
-from tashihiki_training.history import Entry
+from tashihiki_training.history import COMPOSED, Entry
 from tashihiki_training.pixels import Pictures, load_pictures
 from tashihiki_training.request import TrainingRequest
 from tashihiki_training.run_folder import RunFolder
@@ -139,10 +139,12 @@ def _line(entry: Entry) -> str:
 
 
 def _steered(measured: dict[str, Any]) -> str:
-    """The figures that decide which epoch is the best."""
-    if "composed" in measured:
-        recall, precision = measured["composed"], measured["composed_map"]
-        return f"composed {recall:.3f} (map {precision:.3f})  "
+    """The figures that decide which epoch is the best, then the other compositions."""
+    composed = [name for name in COMPOSED if name in measured]
+    if composed:
+        first = composed[0]
+        others = "".join(f"{name} {measured[name]:.2f}  " for name in composed[1:])
+        return f"{first} {measured[first]:.3f} (map {measured[f'{first}_map']:.3f})  {others}"
     if not measured["facets"]:
         return ""
     recall, precision = (fmean(measured[key].values()) for key in ("facets", "facets_map"))
@@ -158,11 +160,18 @@ def _conclude(
         console.print(f"… and {len(left_out) - MOST_LISTED} more, {len(left_out)} in all")
     for line in _reported(manifest.metrics):
         console.print(line)
+    console.print(manifest.training["outcome"])
     console.print(f"encoder {manifest.fingerprint} written to {folder.encoder}")
 
 
 def _reported(metrics: dict[str, Any]) -> list[str]:
-    figures = {"composed": metrics["composed"], **metrics["facets"]}
+    figures = {
+        f"{space}, {kind}": found[f"composed_{kind}_in_training"]
+        for space, found in (("factored", metrics.get("factored")), ("plain sum", metrics))
+        for kind in ("unseen", "seen")
+        if found is not None
+    }
+    figures |= metrics["facets"]
     lines = [_figures(name, found) for name, found in figures.items() if found["queries"]]
     if not metrics["composed"]["queries"]:
         lines.append("  no test photo carries two facets, so nothing was composed")

@@ -9,15 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tashihiki_training.factored_search import fit_search
 from tashihiki_training.labels import MISSING, Codes, combinations
 from tashihiki_training.network import EncoderNetwork
 from tashihiki_training.pixels import Pixels
 from tashihiki_training.prototypes import Prototypes, Vectors, prototypes
 from tashihiki_training.retrieval import (
+    Flags,
     Gallery,
     Outcome,
     bootstrap_interval,
-    composed_queries,
+    pair_queries,
     retrieve,
     single_queries,
 )
@@ -25,44 +27,57 @@ from tashihiki_training.split import Indices
 from tashihiki_training.training_data import TrainingData
 
 BATCH = 64
-MOST_KINDS = 8
 PROTOCOL = (
-    "Query: the unit sum of the normalised median prototypes of a combination's values, from "
-    "the training pictures. Gallery: the pictures of the named part, ranked by cosine. One "
-    "query per combination of two and more values that occurs there. recall_at_1: the first "
-    "hit carries all of them. Interval: 95 % percentile bootstrap over the queries, 2000 draws. "
-    "facets: the same, with single values for queries."
+    "Query: two values, one query for every combination of two that occurs in the named part. "
+    "Gallery: the pictures of that part, ranked by cosine. recall_at_1: the first hit carries "
+    "both values. composed: the query is the unit sum of the values' normalised median "
+    "prototypes, from the training pictures; factored: the same in the factored space that is "
+    "fitted to the training pictures. seen, unseen: whether a training picture carries the "
+    "combination. Interval: 95 % percentile bootstrap over the queries, 2000 draws. facets: "
+    "single values for queries, by their prototypes."
 )
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Retrieval with prototypes of the training part.
+    """Retrieval with what was learnt from the training part.
 
     Attributes:
-        composed: one query per combination in the gallery.
+        composed: one query per pair of values in the gallery, by sums of prototypes.
+        factored: the same in the factored space; None where there is none.
         facets: facet → one query per value in the gallery.
-        prototypes: that were used.
+        prototypes: that were summed.
+        train: (pictures, facets), what the training part shows.
     """
 
     composed: Outcome
+    factored: Outcome | None
     facets: dict[str, Outcome]
     prototypes: Prototypes
+    train: Codes
 
     @property
     def score(self) -> tuple[float, float]:
         """What training maximises on the validation part: recall at 1, ties by precision.
 
-        Of composed queries; where there are none, the mean of the facets that have some.
+        Of combinations that no training picture shows, in the factored space. Where there are
+        none, of all that were composed; where nothing was, the mean of the facets.
         """
-        if len(self.composed.queries):
-            return self.composed.recall_at_1, self.composed.mean_average_precision
+        for outcome in (self.unseen(), self.factored, self.composed):
+            if outcome is not None and len(outcome.queries):
+                return outcome.recall_at_1, outcome.mean_average_precision
         singles = list(self._asked().values())
         if not singles:
             return 0.0, 0.0
         recall = [outcome.recall_at_1 for outcome in singles]
         precision = [outcome.mean_average_precision for outcome in singles]
         return float(np.mean(recall)), float(np.mean(precision))
+
+    def unseen(self) -> Outcome | None:
+        """The queries in the factored space for what no training picture shows."""
+        if self.factored is None:
+            return None
+        return self.factored.of(self.factored.unseen(self.train))
 
     def summary(self) -> dict[str, Any]:
         """For the history: the figures alone, without those that have no queries."""
@@ -71,9 +86,12 @@ class Measurement:
             "facets": {f: round(o.recall_at_1, 4) for f, o in asked.items()},
             "facets_map": {f: round(o.mean_average_precision, 4) for f, o in asked.items()},
         }
-        if len(self.composed.queries):
-            figures["composed"] = round(self.composed.recall_at_1, 4)
-            figures["composed_map"] = round(self.composed.mean_average_precision, 4)
+        composed = {"unseen": self.unseen(), "factored": self.factored, "sum": self.composed}
+        for name, outcome in composed.items():
+            if outcome is not None and len(outcome.queries):
+                figures[name] = round(outcome.recall_at_1, 4)
+                figures[f"{name}_map"] = round(outcome.mean_average_precision, 4)
+                figures[f"{name}_queries"] = len(outcome.queries)
         return figures
 
     def _asked(self) -> dict[str, Outcome]:
@@ -96,23 +114,27 @@ def embed(
 def measure(
     network: EncoderNetwork, data: TrainingData, part: Indices, device: torch.device
 ) -> Measurement:
-    """Searches a part with prototypes of the training part."""
+    """Searches a part with prototypes and a factored space of the training part."""
     train = embed(network, data.pixels, data.split.train, device)
-    known = prototypes(train, data.codes[data.split.train], data.value_counts)
-    gallery = Gallery(embed(network, data.pixels, part, device), data.codes[part])
+    codes = data.codes[data.split.train]
+    found = embed(network, data.pixels, part, device)
+    known = prototypes(train, codes, data.value_counts)
+    gallery = Gallery(found, data.codes[part])
     facets = {
         facet: retrieve(single_queries(gallery.codes, number), known, gallery)
         for number, facet in enumerate(data.vocabulary.facets)
     }
-    return Measurement(retrieve(composed_queries(gallery.codes), known, gallery), facets, known)
+    queries = pair_queries(gallery.codes)
+    search = fit_search(train, codes, data.vocabulary.facets) if len(queries) else None
+    factored = None
+    if search is not None:
+        factored = retrieve(queries, search, Gallery(search.project(found), gallery.codes))
+    return Measurement(retrieve(queries, known, gallery), factored, facets, known, codes)
 
 
 def report(measurement: Measurement, data: TrainingData, seed: int) -> dict[str, Any]:
     """The metrics of the test part, for the manifest."""
-    composed = measurement.composed
-    train, _ = combinations(data.codes[data.split.train])
-    unseen = ~(composed.queries[:, None] == train[None]).all(2).any(1)
-    return {
+    figures: dict[str, Any] = {
         "protocol": PROTOCOL,
         "part": "test",
         "pictures": {
@@ -120,32 +142,40 @@ def report(measurement: Measurement, data: TrainingData, seed: int) -> dict[str,
             "validation": len(data.split.validation),
             "test": len(data.split.test),
         },
-        "composed": _figures(composed, np.ones(len(unseen), dtype=bool), seed),
-        "composed_unseen_in_training": _figures(composed, unseen, seed),
-        "composed_by_facets": {
-            name: _figures(composed, chosen, seed) for name, chosen in _kinds(composed, data)
-        },
-        "facets": {f: _figures(o, slice(None), seed) for f, o in measurement.facets.items()},
+        **_composed(measurement.composed, data, seed),
+        "facets": {f: _figures(o, seed) for f, o in measurement.facets.items()},
     }
+    if measurement.factored is not None:
+        figures["factored"] = _composed(measurement.factored, data, seed)
+    return figures
 
 
-def _figures(outcome: Outcome, chosen: Any, seed: int) -> dict[str, Any]:
-    right = outcome.right[chosen]
-    if not len(right):
-        return {"queries": 0}
-    low, high = bootstrap_interval(right, np.random.default_rng(seed))
+def _composed(outcome: Outcome, data: TrainingData, seed: int) -> dict[str, Any]:
+    unseen = outcome.unseen(data.codes[data.split.train])
     return {
-        "queries": len(right),
-        "recall_at_1": round(float(right.mean()), 4),
-        "interval_95": [round(low, 4), round(high, 4)],
-        "mean_average_precision": round(float(outcome.precision[chosen].mean()), 4),
+        "composed": _figures(outcome, seed),
+        "composed_seen_in_training": _figures(outcome.of(~unseen), seed),
+        "composed_unseen_in_training": _figures(outcome.of(unseen), seed),
+        "composed_by_facets": {
+            name: _figures(outcome.of(chosen), seed) for name, chosen in _kinds(outcome, data)
+        },
     }
 
 
-def _kinds(outcome: Outcome, data: TrainingData) -> list[tuple[str, Any]]:
-    """The queries by the facets that they name; the most frequent kinds."""
-    asked: Codes = (outcome.queries != MISSING).astype(np.int64)
-    kinds, number = combinations(asked)
+def _figures(outcome: Outcome, seed: int) -> dict[str, Any]:
+    if not len(outcome.queries):
+        return {"queries": 0}
+    low, high = bootstrap_interval(outcome.right, np.random.default_rng(seed))
+    return {
+        "queries": len(outcome.queries),
+        "recall_at_1": round(outcome.recall_at_1, 4),
+        "interval_95": [round(low, 4), round(high, 4)],
+        "mean_average_precision": round(outcome.mean_average_precision, 4),
+    }
+
+
+def _kinds(outcome: Outcome, data: TrainingData) -> list[tuple[str, Flags]]:
+    """The queries by the two facets that they name."""
+    kinds, number = combinations((outcome.queries != MISSING).astype(np.int64))
     names = np.array(data.vocabulary.facets)
-    frequent = np.argsort(-np.bincount(number, minlength=len(kinds)), kind="stable")
-    return [("+".join(names[kinds[k] == 1]), number == k) for k in frequent[:MOST_KINDS]]
+    return [("+".join(names[kind == 1]), number == k) for k, kind in enumerate(kinds)]

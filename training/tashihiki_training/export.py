@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tashihiki.errors import InternalError
 from tashihiki_server.encoder.manifest import MODEL_FILE, Manifest, sha256
 from tashihiki_training.batch_norm import fold_batch_norm
-from tashihiki_training.mobilenet import ARCHITECTURE, DIMENSION, MEAN, STD
+from tashihiki_training.mobilenet import ARCHITECTURE, MEAN, STD
 from tashihiki_training.network import EncoderNetwork
 
 AGREEMENT = 0.9999
@@ -58,7 +58,7 @@ def export(
         mean=MEAN,
         std=STD,
         pooling=network.pooling,
-        dimension=DIMENSION,
+        dimension=network.dimension,
         model_sha256=sha256(folder / MODEL_FILE),
         training=training,
         metrics=metrics,

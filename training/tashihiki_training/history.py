@@ -11,6 +11,9 @@ from matplotlib.figure import Figure
 
 Entry = dict[str, Any]
 
+# The figures of composed queries in an entry; the first that is there decides on the best epoch.
+COMPOSED = ("unseen", "factored", "sum")
+
 
 def write_history(entries: list[Entry], folder: Path) -> None:
     """Writes history.json, loss.png and recall.png into a folder."""
@@ -23,7 +26,7 @@ def write_history(entries: list[Entry], folder: Path) -> None:
 
 
 def _losses(entries: list[Entry]) -> dict[str, list[tuple[int, float]]]:
-    names = ("loss", "triplets", "composition")
+    names = ("loss", "triplets", "composition", "additive")
     return {
         name: [(entry["epoch"], entry[name]) for entry in entries if name in entry]
         for name in names
@@ -33,9 +36,11 @@ def _losses(entries: list[Entry]) -> dict[str, list[tuple[int, float]]]:
 def _recalls(entries: list[Entry]) -> dict[str, list[tuple[int, float]]]:
     if not entries:
         return {}
-    curves = {}
-    if "composed" in entries[0]["validation"]:
-        curves["composed"] = [(e["epoch"], e["validation"]["composed"]) for e in entries]
+    curves = {
+        name: [(e["epoch"], e["validation"][name]) for e in entries]
+        for name in COMPOSED
+        if name in entries[0]["validation"]
+    }
     for facet in entries[0]["validation"]["facets"]:
         curves[facet] = [(e["epoch"], e["validation"]["facets"][facet]) for e in entries]
     return curves
@@ -47,7 +52,7 @@ def _plot(curves: dict[str, list[tuple[int, float]]], title: str, path: Path) ->
     axes = figure.subplots()
     for name, points in curves.items():
         if points:
-            wide = 2.0 if name in ("loss", "composed") else 1.0
+            wide = 2.0 if name in ("loss", "unseen") else 1.0
             axes.plot(*zip(*points, strict=True), label=name, linewidth=wide, marker=".")
     axes.set_xlabel("epoch")
     axes.set_ylabel(title)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from tashihiki_training.torchvision_operators import declare_missing_operators
 
 ARCHITECTURE = "mobilenet_v2"
 DIMENSION = 1280
 STAGES = 19
+# Six times the width of a block's input (Sandler et al., CVPR 2018, table 2).
+_HIDDEN_WIDTHS = dict(
+    zip(range(2, 18), [96, 144, 144, *[192] * 3, *[384] * 4, *[576] * 3, *[960] * 3], strict=True)
+)
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
@@ -33,3 +38,20 @@ def make_stages(*, pretrained: bool = False) -> nn.Sequential:
 
         model = make_model(ARCHITECTURE, num_classes=1, pretrained=pretrained)
     return cast(nn.Sequential, model._features)
+
+
+def hidden_map(stage: nn.Module, features: Tensor) -> Tensor:
+    """The map inside an inverted residual in front of its linear projection.
+
+    It is the widest of the block, and non-negative, which the block's output is not.
+    """
+    layers = list(cast(nn.Sequential, stage.conv))
+    projection = max(n for n, layer in enumerate(layers) if isinstance(layer, nn.Conv2d))
+    for layer in layers[:projection]:
+        features = layer(features)
+    return features
+
+
+def widths(stages: Sequence[int]) -> list[int]:
+    """How many channels the hidden maps of these stages have, 2 to 17."""
+    return [_HIDDEN_WIDTHS[number] for number in stages]

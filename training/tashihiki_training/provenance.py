@@ -34,7 +34,6 @@ def provenance(
     Args:
         left_out: photos of the catalogue that were missing or unreadable.
     """
-    best = [entry["epoch"] for entry in progress.history if entry["best"]]
     return {
         "data": {
             "source": source.name,
@@ -46,12 +45,24 @@ def provenance(
         "settings": asdict(settings),
         "initial_weights": asdict(weights),
         "epochs_run": progress.epoch,
-        "best_epoch": best[-1] if best else 0,
+        "best_epoch": progress.best_epoch,
+        "outcome": outcome(progress),
         "seconds": round(sum(entry["seconds"] for entry in progress.history)),
         "command": command_line(),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
     }
+
+
+def outcome(progress: Progress) -> str:
+    """What training came to, in a sentence."""
+    if progress.best_epoch:
+        return f"exported epoch {progress.best_epoch} of {progress.epoch}"
+    if not progress.epoch:
+        return "nothing was trained; exported the initial weights"
+    known = progress.history[0]["validation"]
+    steered = "unseen combinations" if "unseen" in known else "validation"
+    return f"training did not improve {steered}; exported the initial weights"
 
 
 def command_line() -> list[str]:

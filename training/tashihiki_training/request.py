@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tashihiki_server.dataset import Dataset, parse_aliases, read_dataset
+from tashihiki_training.most_frequent import most_frequent
 from tashihiki_training.settings import PRESETS, Settings
 
 
@@ -21,6 +22,7 @@ class TrainingRequest:
     source: Path
     out: Path
     facets: list[str] = field(default_factory=list)
+    top: list[str] = field(default_factory=list)
     pattern: str | None = None
     aliases: list[str] = field(default_factory=list)
     path_column: str | None = None
@@ -42,8 +44,12 @@ class TrainingRequest:
         return replace(PRESETS[self.preset], **self.overrides)
 
     def dataset(self) -> Dataset:
-        """Reads the catalogue."""
-        return read_dataset(
+        """Reads the catalogue and keeps the most frequent values.
+
+        Raises:
+            InvalidArgumentError: SETTING_INVALID, UNKNOWN_FACET, and as the readers do.
+        """
+        dataset = read_dataset(
             self.source,
             pattern=self.pattern,
             facets=self.facets or None,
@@ -52,3 +58,4 @@ class TrainingRequest:
             aliases=parse_aliases(self.aliases),
             image_root=self.image_root,
         )
+        return most_frequent(dataset, self.top)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tashihiki.errors import FailedPreconditionError
 from tashihiki_training import checkpoint
+from tashihiki_training.additive_loss import AdditiveLoss
 from tashihiki_training.augmentation import augmentation
 from tashihiki_training.balanced_batches import Indices, balanced_batches
 from tashihiki_training.composition_loss import CompositionLoss
@@ -58,6 +59,11 @@ class Progress:
     since_best: int = 0
     history: list[Entry] = field(default_factory=list)
 
+    @property
+    def best_epoch(self) -> int:
+        """The epoch that is exported; 0 where training did not improve on the initial weights."""
+        return max((entry["epoch"] for entry in self.history if entry["best"]), default=0)
+
 
 class Trainer:
     """Trains a network on labelled pictures and keeps its state in a run folder."""
@@ -92,6 +98,7 @@ class Trainer:
         self.augment = augmentation(settings)
         self.triplets = FacetTripletLoss(settings.margin, settings.triplets)
         self.composition = CompositionLoss(settings.temperature)
+        self.additive = AdditiveLoss()
         self.progress = Progress()
         self._prototypes: list[Tensor] = []
 
@@ -138,7 +145,9 @@ class Trainer:
         train = self.data.split.train
         self.network.train()
         losses: list[dict[str, float]] = []
-        batches = balanced_batches(self.data.codes[train], self.settings.batch, rng)
+        batches = balanced_batches(
+            self.data.codes[train], self.settings.batch, rng, self.settings.combination_dropout
+        )
         for number, chosen in enumerate(batches):
             step = (epoch - 1) * self.steps_per_epoch + number
             losses.append(self._step(train[chosen], step, draws))
@@ -160,10 +169,15 @@ class Trainer:
         return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}
 
     def _losses(self, embeddings: Tensor, codes: Tensor) -> dict[str, Tensor]:
-        terms = {"triplets": self.triplets(embeddings, codes)}
-        if self.settings.composition:
+        weights = self.settings
+        terms: dict[str, Tensor] = {}
+        if weights.triplet_weight:
+            terms["triplets"] = weights.triplet_weight * self.triplets(embeddings, codes)
+        if weights.composition:
             composed = self.composition(embeddings, codes, self._prototypes)
-            terms["composition"] = self.settings.composition * composed
+            terms["composition"] = weights.composition * composed
+        if weights.additive:
+            terms["additive"] = weights.additive * self.additive(embeddings, codes)
         return terms
 
     def _close_epoch(self, epoch: int, losses: dict[str, float], began: float) -> None:

@@ -17,11 +17,12 @@ from tashihiki_training.evaluation import measure, report
 from tashihiki_training.export import export
 from tashihiki_training.initial_weights import InitialWeights, initial_stages
 from tashihiki_training.labels import vocabulary
-from tashihiki_training.mobilenet import STAGES
+from tashihiki_training.mobilenet import STAGES, make_stages
 from tashihiki_training.network import EncoderNetwork
 from tashihiki_training.pixels import Pictures
 from tashihiki_training.provenance import provenance
 from tashihiki_training.run_folder import RunFolder
+from tashihiki_training.seen_pictures import known_pictures, write_pictures
 from tashihiki_training.settings import Settings
 from tashihiki_training.split import split
 from tashihiki_training.trainer import Observer, Trainer
@@ -86,8 +87,8 @@ def training_data(pictures: Pictures, facets: list[str], seed: int) -> TrainingD
             remedy="Name facets with --facet; a table's columns count as facets "
             "where values repeat.",
         )
-    parts = split(pictures.digests, seed)
     codes = words.codes(pictures.photos)
+    parts = split(pictures.digests, codes, seed)
     return TrainingData(pictures.pixels, codes, words, parts, pictures.digests)
 
 
@@ -100,6 +101,8 @@ def make_network(settings: Settings, weights: str) -> tuple[EncoderNetwork, Init
             field="freeze_stages",
             remedy=f"There are {STAGES}; leave at least one to learn.",
         )
+    # What the first call imports draws random numbers of its own.
+    make_stages()
     torch.manual_seed(settings.seed)
     stages, origin = initial_stages(weights)
     if settings.freeze_batch_norm or not origin.learnt_norm:
@@ -117,7 +120,7 @@ def train(plan: Plan, data: TrainingData, left_out: list[Skipped], observer: Obs
     deadline = None if plan.max_seconds is None else time.monotonic() + plan.max_seconds
     trainer.run(resume=plan.resume, deadline=deadline)
     tested = measure(network, data, data.split.test, plan.device)
-    return export(
+    manifest = export(
         network,
         plan.folder.encoder,
         np.asarray(data.pixels[data.split.test[:SAMPLES]]),
@@ -127,6 +130,11 @@ def train(plan: Plan, data: TrainingData, left_out: list[Skipped], observer: Obs
         ),
         metrics=report(tested, data, plan.settings.seed),
     )
+    seen = known_pictures(plan.weights)
+    if trainer.progress.best_epoch:
+        seen |= {data.digests[n] for n in (*data.split.train, *data.split.validation)}
+    write_pictures(seen, plan.folder.encoder)
+    return manifest
 
 
 def choose_device(name: str) -> torch.device:

@@ -2,30 +2,103 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
-from tashihiki.catalog import Collection
+import typer
+from rich.table import Table
+
+from tashihiki.catalog import Collection, SpaceDiagnostics
 from tashihiki.cli.failure import reporting
 from tashihiki.cli.options import DEFAULT_SERVER, DEFAULT_TIMEOUT, Json, Server, Timeout
 from tashihiki.cli.output import console, print_json, printable, table
 from tashihiki.client import Client
 
+Name = Annotated[str | None, typer.Argument(help="Only this collection, with its space.")]
+
 
 def collections(
-    json: Json = False, server: Server = DEFAULT_SERVER, timeout: Timeout = DEFAULT_TIMEOUT
+    name: Name = None,
+    json: Json = False,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
-    """List the collections of a server."""
+    """List the collections of a server, or describe one."""
     with reporting(), Client(server, timeout=timeout) as client:
-        found = client.list_collections()
+        if name is None:
+            _list(client.list_collections(), json)
+        elif json:
+            print_json(_collection_json(client.get_collection(name)))
+        else:
+            _describe(client.get_collection(name))
+
+
+def _list(found: list[Collection], json: bool) -> None:
     if json:
         print_json([_collection_json(collection) for collection in found])
         return
     numbers = ("items", "dimension", "generation")
-    grid = table("name", "items", "dimension", "generation", "encoder", numbers=numbers)
+    grid = table("name", "items", "space", "dimension", "generation", "encoder", numbers=numbers)
     for one in found:
-        counts = (one.item_count, one.dimension, one.generation)
-        grid.add_row(printable(one.name), *map(str, counts), printable(one.encoder))
+        grid.add_row(
+            printable(one.name),
+            str(one.item_count),
+            _space_text(one),
+            str(one.dimension),
+            str(one.generation),
+            printable(one.encoder),
+        )
     console().print(grid if found else "no collections")
+
+
+def _space_text(collection: Collection) -> str:
+    """`sum, factored pending`: what answers, and what is on its way."""
+    pending = ", refitting" if collection.space_in_force == "factored" else ", factored pending"
+    return collection.space_in_force + (pending if collection.space_pending else "")
+
+
+def _describe(collection: Collection) -> None:
+    out = console()
+    facts = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    facts.add_row("name", printable(collection.name))
+    facts.add_row("items", str(collection.item_count))
+    facts.add_row("space", f"{_space_text(collection)} (asked for: {collection.space.kind})")
+    facts.add_row("dimension", str(collection.dimension))
+    facts.add_row("generation", str(collection.generation))
+    facts.add_row("encoder", printable(collection.encoder))
+    fit = collection.diagnostics
+    if fit is None:
+        out.print(facts)
+        return
+    fitted = f"{fit.item_count} items, {fit.combination_count} combinations of values"
+    facts.add_row("fitted to", fitted)
+    facts.add_row("shrinkage", f"{fit.shrinkage:g}")
+    facts.add_row("additive R²", f"{fit.additive_r2:.3f}")
+    if fit.held_out_accuracy is not None:
+        facts.add_row("recognised", f"{fit.held_out_accuracy:.1%} of held-out values")
+    out.print(facts)
+    out.print()
+    out.print(_variance(fit))
+    if fit.angles:
+        out.print()
+        out.print(_angles(fit))
+
+
+def _variance(fit: SpaceDiagnostics) -> Table:
+    grid = table("share of the variance", "", "block", numbers=("", "block"))
+    for facet in fit.facets:
+        grid.add_row(printable(facet.facet), f"{facet.variance_share:.1%}", str(facet.dimension))
+    grid.add_row("interaction", f"{fit.interaction_share:.1%}", "")
+    grid.add_row("residual", f"{fit.residual_share:.1%}", "")
+    grid.add_row("rest", "", str(fit.rest_dimension))
+    return grid
+
+
+def _angles(fit: SpaceDiagnostics) -> Table:
+    grid = table("smallest angle between", "", "degrees", numbers=("degrees",))
+    for angle in fit.angles:
+        grid.add_row(printable(angle.facet), printable(angle.other), f"{angle.degrees:.1f}")
+    return grid
 
 
 def _collection_json(collection: Collection) -> dict[str, Any]:
@@ -33,4 +106,5 @@ def _collection_json(collection: Collection) -> dict[str, Any]:
         **vars(collection),
         "space": vars(collection.space),
         "create_time": collection.create_time and collection.create_time.isoformat(),
+        "diagnostics": collection.diagnostics and asdict(collection.diagnostics),
     }

@@ -18,7 +18,10 @@ _HELP = {
     "demo": "Draw pictures to try things with.",
     "index": "Fill a collection from a catalogue of pictures.",
     "train": "Train an encoder on labelled pictures.",
+    "evaluate": "Measure composed queries on labelled pictures.",
 }
+# Packages that no extra is called after.
+_EXTRAS = {"tashihiki_evaluation": "training"}
 _PASS_THROUGH = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
@@ -72,4 +75,5 @@ def _package(entry: EntryPoint) -> str:
 
 
 def _extra(entry: EntryPoint) -> str:
-    return _package(entry).removeprefix("tashihiki_")
+    package = _package(entry)
+    return _EXTRAS.get(package, package.removeprefix("tashihiki_"))

@@ -20,6 +20,7 @@ from tashihiki.cli.options import (
 from tashihiki.cli.output import print_json
 from tashihiki.cli.search_report import print_report, search_json
 from tashihiki.client import Client
+from tashihiki.query import Mode
 
 Expression = Annotated[
     str, typer.Argument(help="What to add and subtract, for example `person KR + HAPPY`.")
@@ -45,6 +46,20 @@ Bind = Annotated[
 IncludeOperands = Annotated[
     bool, typer.Option("--include-operands", help="Let items of the query be hits too.")
 ]
+ModeChoice = Annotated[
+    Mode,
+    typer.Option(
+        "--mode", help="Let attributes replace what items and pictures show, or add to it."
+    ),
+]
+Rerank = Annotated[
+    bool | None,
+    typer.Option(
+        "--rerank/--no-rerank",
+        help="Order the first 100 by how probably they show the attributes.",
+        show_default=False,
+    ),
+]
 Sheet = Annotated[
     Path | None,
     typer.Option("--sheet", metavar="FILE", help="Draw query and hits into this PNG file."),
@@ -60,6 +75,8 @@ def search(
     bind: Bind = None,
     where: Where = None,
     include_operands: IncludeOperands = False,
+    mode: ModeChoice = "replace",
+    rerank: Rerank = None,
     json: Json = False,
     sheet: Sheet = None,
     server: Server = DEFAULT_SERVER,
@@ -82,6 +99,8 @@ def search(
             images=bound,
             include_operands=include_operands,
             include_thumbnails=sheet is not None,
+            mode=mode,
+            rerank=rerank,
         )
         if json:
             print_json(search_json(result))

@@ -11,10 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 
 from tashihiki.cli.output import attribute_text, console, printable
-from tashihiki.cli.wording import left_out_text, term_text
+from tashihiki.cli.wording import block_heading, block_text, left_out_text, term_text
 from tashihiki.results import Hit, SearchResult
 
-# An id up to this wide keeps to one line; the contributions leave the table to make room.
+# An id up to this wide keeps to one line; the shares leave the table to make room.
 _ID_WIDTH = 40
 _ID = 1
 _GAP = 2
@@ -22,9 +22,16 @@ _INDENT = 3
 
 
 def print_report(result: SearchResult) -> None:
-    """How the query was understood, then the hits with what each term contributed."""
+    """How the query was understood, then the hits and why.
+
+    In a factored space a hit has a cosine for each block that the query fills; in the sum it has
+    what each term contributed.
+    """
     out = console()
     _print_terms(out, result)
+    if _has_blocks(result):
+        blocks = "  ".join(printable(block_text(block)) for block in result.blocks)
+        out.print(f"blocks: {blocks}", soft_wrap=True)
     summary = f"norm {result.norm:.3f}, generation {result.generation}, route {result.route.value}"
     out.print(summary, soft_wrap=True)
     if not result.hits:
@@ -43,6 +50,7 @@ def search_json(result: SearchResult) -> dict[str, Any]:
         "unresolved_terms": [vars(term) for term in result.unresolved_terms],
         "generation": result.generation,
         "route": result.route.value,
+        "blocks": [vars(block) for block in result.blocks],
     }
 
 
@@ -53,6 +61,8 @@ def _hit_json(hit: Hit) -> dict[str, Any]:
         "attributes": dict(hit.attributes),
         "metadata": dict(hit.metadata),
         "contributions": [vars(contribution) for contribution in hit.contributions],
+        "blocks": [vars(block) for block in hit.blocks],
+        "posterior": hit.posterior,
     }
 
 
@@ -70,8 +80,9 @@ def _numbers(result: SearchResult) -> list[str]:
 
 def _print_hits(out: Console, result: SearchResult) -> None:
     """Prints what fits beside the ids in columns, and the rest under each hit."""
-    names = ["#", "id", "similarity", *_numbers(result), "attributes"]
-    rows = [_row(rank, hit) for rank, hit in enumerate(result, start=1)]
+    shares = _share_names(result)
+    names = ["#", "id", "similarity", *shares, "attributes"]
+    rows = [_row(rank, hit, result) for rank, hit in enumerate(result, start=1)]
     widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
     kept = _columns_that_fit(widths, out.width)
     widths[_ID] = max(1, min(widths[_ID], out.width - _taken(widths[:kept])))
@@ -79,14 +90,31 @@ def _print_hits(out: Console, result: SearchResult) -> None:
     for row in rows:
         _print_row(out, row[:kept], widths)
         if kept < len(row) - 1:
-            shares = zip(names[kept:-1], row[kept:-1], strict=True)
-            _print_under(out, "  ".join(f"{name} {share}" for name, share in shares))
+            under = zip(shares, row[kept:-1], strict=True)
+            for line in _packed([f"{name} {share}" for name, share in under], out.width - _INDENT):
+                _print_under(out, line)
         if kept < len(row):
             _print_under(out, row[-1])
 
 
-def _row(rank: int, hit: Hit) -> list[str]:
-    shares = [f"{contribution.similarity:+.3f}" for contribution in hit.contributions]
+def _has_blocks(result: SearchResult) -> bool:
+    return len(result.blocks) > 1
+
+
+def _share_names(result: SearchResult) -> list[str]:
+    posterior = ["posterior"] if result[0].posterior is not None else []
+    if not _has_blocks(result):
+        return posterior + _numbers(result)
+    return posterior + [printable(block_heading(b)) for b in result.blocks if b.weight]
+
+
+def _row(rank: int, hit: Hit, result: SearchResult) -> list[str]:
+    shares = [] if hit.posterior is None else [f"{hit.posterior:.3f}"]
+    if _has_blocks(result):
+        pairs = zip(result.blocks, hit.blocks, strict=True)
+        shares += [f"{share.similarity:+.3f}" for block, share in pairs if block.weight]
+    else:
+        shares += [f"{contribution.similarity:+.3f}" for contribution in hit.contributions]
     similarity = f"{hit.similarity:.4f}"
     return [str(rank), printable(hit.id), similarity, *shares, attribute_text(hit.attributes)]
 
@@ -102,6 +130,18 @@ def _columns_that_fit(widths: Sequence[int], room: int) -> int:
 
 def _taken(widths: Sequence[int]) -> int:
     return sum(widths) - widths[_ID] + _GAP * (len(widths) - 1)
+
+
+def _packed(entries: Sequence[str], room: int) -> list[str]:
+    """The entries as lines no wider than `room`, none of them broken unless it is wider."""
+    lines: list[str] = []
+    for entry in entries:
+        joined = f"{lines[-1]}{' ' * _GAP}{entry}" if lines else ""
+        if joined and cell_len(joined) <= room:
+            lines[-1] = joined
+        else:
+            lines.append(entry)
+    return lines
 
 
 def _print_row(out: Console, row: Sequence[str], widths: Sequence[int], style: str = "") -> None:

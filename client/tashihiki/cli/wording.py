@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tashihiki.results import ResolvedTerm, UnresolvedTerm
+from tashihiki.results import ComposedBlock, ResolvedTerm, UnresolvedTerm
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -27,6 +27,25 @@ def operand_text(term: ResolvedTerm) -> str:
     if term.kind == "item":
         return f"item({term.name})"
     return term.label
+
+
+def block_text(block: ComposedBlock) -> str:
+    """`colour 33 % [2]`, the numbers being those of the terms that filled the block."""
+    return f"{block_name(block)} {block.weight:.0%} {_term_numbers(block)}".rstrip()
+
+
+def block_heading(block: ComposedBlock) -> str:
+    """`colour [2]`."""
+    return f"{block_name(block)} {_term_numbers(block)}".rstrip()
+
+
+def block_name(block: ComposedBlock) -> str:
+    """The facet, or `rest`."""
+    return block.facet or "rest"
+
+
+def _term_numbers(block: ComposedBlock) -> str:
+    return "".join(f"[{number + 1}]" for number in block.terms)
 
 
 def weight_text(weight: float) -> str:

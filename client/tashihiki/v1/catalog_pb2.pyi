@@ -31,14 +31,28 @@ class _SpaceKind:
 class _SpaceKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_SpaceKind.ValueType], builtins.type):
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     SPACE_KIND_UNSPECIFIED: _SpaceKind.ValueType  # 0
+    """The sum until two facets have two values each and eight items are
+    labelled, and factored from then on.
+    """
     SPACE_KIND_SUM: _SpaceKind.ValueType  # 1
     """The weighted sum of the operands' vectors."""
+    SPACE_KIND_FACTORED: _SpaceKind.ValueType  # 2
+    """A block of coordinates for each facet and one for the rest, fitted to the
+    labelled items. The sum answers until a facet has two values.
+    """
 
 class SpaceKind(_SpaceKind, metaclass=_SpaceKindEnumTypeWrapper): ...
 
 SPACE_KIND_UNSPECIFIED: SpaceKind.ValueType  # 0
+"""The sum until two facets have two values each and eight items are
+labelled, and factored from then on.
+"""
 SPACE_KIND_SUM: SpaceKind.ValueType  # 1
 """The weighted sum of the operands' vectors."""
+SPACE_KIND_FACTORED: SpaceKind.ValueType  # 2
+"""A block of coordinates for each facet and one for the rest, fitted to the
+labelled items. The sum answers until a facet has two values.
+"""
 global___SpaceKind = SpaceKind
 
 @typing.final
@@ -54,6 +68,9 @@ class Collection(google.protobuf.message.Message):
     GENERATION_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     STALE_PROTOTYPE_COUNT_FIELD_NUMBER: builtins.int
+    SPACE_IN_FORCE_FIELD_NUMBER: builtins.int
+    SPACE_PENDING_FIELD_NUMBER: builtins.int
+    SPACE_DIAGNOSTICS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """1 to 63 of a-z, 0-9, `-` and `_`, starting with a letter or digit."""
     encoder: builtins.str
@@ -70,14 +87,28 @@ class Collection(google.protobuf.message.Message):
     """The published state of space and index."""
     stale_prototype_count: builtins.int
     """Attributes whose prototypes are being brought up to date."""
+    space_in_force: global___SpaceKind.ValueType
+    """The space that searches are answered in."""
+    space_pending: builtins.bool
+    """A factored space is being fitted to the items; until it is there, the one
+    in force answers.
+    """
     @property
-    def space(self) -> global___Space: ...
+    def space(self) -> global___Space:
+        """As asked for; `space_in_force` is what it came to."""
+
     @property
     def aliases(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Alias]:
         """Other names for values, for example HA for HAPPY."""
 
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    @property
+    def space_diagnostics(self) -> global___SpaceDiagnostics:
+        """How well the space in force fits the items. Only from GetCollection, and
+        only in a factored space.
+        """
+
     def __init__(
         self,
         *,
@@ -90,9 +121,12 @@ class Collection(google.protobuf.message.Message):
         generation: builtins.int = ...,
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         stale_prototype_count: builtins.int = ...,
+        space_in_force: global___SpaceKind.ValueType = ...,
+        space_pending: builtins.bool = ...,
+        space_diagnostics: global___SpaceDiagnostics | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["create_time", b"create_time", "space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["aliases", b"aliases", "create_time", b"create_time", "dimension", b"dimension", "encoder", b"encoder", "generation", b"generation", "item_count", b"item_count", "name", b"name", "space", b"space", "stale_prototype_count", b"stale_prototype_count"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["create_time", b"create_time", "space", b"space", "space_diagnostics", b"space_diagnostics"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["aliases", b"aliases", "create_time", b"create_time", "dimension", b"dimension", "encoder", b"encoder", "generation", b"generation", "item_count", b"item_count", "name", b"name", "space", b"space", "space_diagnostics", b"space_diagnostics", "space_in_force", b"space_in_force", "space_pending", b"space_pending", "stale_prototype_count", b"stale_prototype_count"]) -> None: ...
 
 global___Collection = Collection
 
@@ -105,10 +139,9 @@ class Space(google.protobuf.message.Message):
     KIND_FIELD_NUMBER: builtins.int
     KEEP_NEGATIVE_FIELD_NUMBER: builtins.int
     kind: global___SpaceKind.ValueType
-    """SPACE_KIND_SUM when unspecified."""
     keep_negative: builtins.bool
     """For the sum: keep negative coordinates. By default they are set to 0, as
-    in the published recipe.
+    in the published recipe. Asks for the sum when the kind is unspecified.
     """
     def __init__(
         self,
@@ -119,6 +152,121 @@ class Space(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["keep_negative", b"keep_negative", "kind", b"kind"]) -> None: ...
 
 global___Space = Space
+
+@typing.final
+class SpaceDiagnostics(google.protobuf.message.Message):
+    """How the variance of the fitted embeddings is shared out, every combination
+    of labels counted once. The shares of the facets, of the interaction and of
+    the residual sum to 1.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FACETS_FIELD_NUMBER: builtins.int
+    INTERACTION_SHARE_FIELD_NUMBER: builtins.int
+    RESIDUAL_SHARE_FIELD_NUMBER: builtins.int
+    ADDITIVE_R2_FIELD_NUMBER: builtins.int
+    ANGLES_FIELD_NUMBER: builtins.int
+    SHRINKAGE_FIELD_NUMBER: builtins.int
+    FITTED_ITEM_COUNT_FIELD_NUMBER: builtins.int
+    FITTED_COMBINATION_COUNT_FIELD_NUMBER: builtins.int
+    REST_DIMENSION_FIELD_NUMBER: builtins.int
+    HELD_OUT_ACCURACY_FIELD_NUMBER: builtins.int
+    interaction_share: builtins.float
+    """What the combinations of values show beyond the sum of their effects."""
+    residual_share: builtins.float
+    """What items with the same labels differ in."""
+    additive_r2: builtins.float
+    """How much of the combinations' differences the sum of the values' effects
+    explains, at most 1.
+    """
+    shrinkage: builtins.float
+    """What was added to the residual covariance, as a multiple of its mean
+    eigenvalue.
+    """
+    fitted_item_count: builtins.int
+    fitted_combination_count: builtins.int
+    """Distinct combinations of labels among them."""
+    rest_dimension: builtins.int
+    """Length of the block of the rest."""
+    held_out_accuracy: builtins.float
+    """How many of the values of items held out of a trial fit were recognised,
+    the mean over the facets; absent where too few could be held out.
+    """
+    @property
+    def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FacetDiagnostics]: ...
+    @property
+    def angles(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FacetAngle]:
+        """One for every two facets."""
+
+    def __init__(
+        self,
+        *,
+        facets: collections.abc.Iterable[global___FacetDiagnostics] | None = ...,
+        interaction_share: builtins.float = ...,
+        residual_share: builtins.float = ...,
+        additive_r2: builtins.float = ...,
+        angles: collections.abc.Iterable[global___FacetAngle] | None = ...,
+        shrinkage: builtins.float = ...,
+        fitted_item_count: builtins.int = ...,
+        fitted_combination_count: builtins.int = ...,
+        rest_dimension: builtins.int = ...,
+        held_out_accuracy: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_held_out_accuracy", b"_held_out_accuracy", "held_out_accuracy", b"held_out_accuracy"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_held_out_accuracy", b"_held_out_accuracy", "additive_r2", b"additive_r2", "angles", b"angles", "facets", b"facets", "fitted_combination_count", b"fitted_combination_count", "fitted_item_count", b"fitted_item_count", "held_out_accuracy", b"held_out_accuracy", "interaction_share", b"interaction_share", "residual_share", b"residual_share", "rest_dimension", b"rest_dimension", "shrinkage", b"shrinkage"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_held_out_accuracy", b"_held_out_accuracy"]) -> typing.Literal["held_out_accuracy"] | None: ...
+
+global___SpaceDiagnostics = SpaceDiagnostics
+
+@typing.final
+class FacetDiagnostics(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FACET_FIELD_NUMBER: builtins.int
+    VARIANCE_SHARE_FIELD_NUMBER: builtins.int
+    DIMENSION_FIELD_NUMBER: builtins.int
+    facet: builtins.str
+    variance_share: builtins.float
+    """Below 0 where facets that go together share what they have in common."""
+    dimension: builtins.int
+    """Length of its block."""
+    def __init__(
+        self,
+        *,
+        facet: builtins.str = ...,
+        variance_share: builtins.float = ...,
+        dimension: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["dimension", b"dimension", "facet", b"facet", "variance_share", b"variance_share"]) -> None: ...
+
+global___FacetDiagnostics = FacetDiagnostics
+
+@typing.final
+class FacetAngle(google.protobuf.message.Message):
+    """The angle between what tells the values of two facets apart: the smallest
+    principal angle of their subspaces, 90 degrees where they have nothing in
+    common.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FACET_FIELD_NUMBER: builtins.int
+    OTHER_FIELD_NUMBER: builtins.int
+    DEGREES_FIELD_NUMBER: builtins.int
+    facet: builtins.str
+    other: builtins.str
+    degrees: builtins.float
+    def __init__(
+        self,
+        *,
+        facet: builtins.str = ...,
+        other: builtins.str = ...,
+        degrees: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["degrees", b"degrees", "facet", b"facet", "other", b"other"]) -> None: ...
+
+global___FacetAngle = FacetAngle
 
 @typing.final
 class Alias(google.protobuf.message.Message):

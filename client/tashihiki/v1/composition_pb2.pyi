@@ -40,6 +40,32 @@ PLACEHOLDER_THIS_IMAGE: Placeholder.ValueType  # 2
 """Bindings.this_image."""
 global___Placeholder = Placeholder
 
+class _AttributeMode:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _AttributeModeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_AttributeMode.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    ATTRIBUTE_MODE_UNSPECIFIED: _AttributeMode.ValueType  # 0
+    """The same as ATTRIBUTE_MODE_REPLACE."""
+    ATTRIBUTE_MODE_REPLACE: _AttributeMode.ValueType  # 1
+    """It takes the place of what they show in its facet."""
+    ATTRIBUTE_MODE_ADD: _AttributeMode.ValueType  # 2
+    """It is added to what they show in its facet."""
+
+class AttributeMode(_AttributeMode, metaclass=_AttributeModeEnumTypeWrapper):
+    """What an attribute does to the items, pictures and vectors of a query, in a
+    factored space. In the sum both are the same.
+    """
+
+ATTRIBUTE_MODE_UNSPECIFIED: AttributeMode.ValueType  # 0
+"""The same as ATTRIBUTE_MODE_REPLACE."""
+ATTRIBUTE_MODE_REPLACE: AttributeMode.ValueType  # 1
+"""It takes the place of what they show in its facet."""
+ATTRIBUTE_MODE_ADD: AttributeMode.ValueType  # 2
+"""It is added to what they show in its facet."""
+global___AttributeMode = AttributeMode
+
 class _MissingItems:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -225,7 +251,7 @@ class Term(google.protobuf.message.Message):
 
     @property
     def vector(self) -> global___Vector:
-        """A raw vector as long as the collection's embeddings."""
+        """A raw vector as long as the collection's embeddings, such as Embed returns."""
 
     @property
     def group(self) -> global___Composition:
@@ -340,6 +366,36 @@ class ResolvedTerm(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["operand", b"operand"]) -> typing.Literal["attribute", "ignored_facet", "item_id", "image", "vector"] | None: ...
 
 global___ResolvedTerm = ResolvedTerm
+
+@typing.final
+class ComposedBlock(google.protobuf.message.Message):
+    """A part of the composed query: what it asks for in one facet."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FACET_FIELD_NUMBER: builtins.int
+    WEIGHT_FIELD_NUMBER: builtins.int
+    TERMS_FIELD_NUMBER: builtins.int
+    facet: builtins.str
+    """Empty for the rest: what no facet accounts for; in the sum, everything."""
+    weight: builtins.float
+    """The block's Euclidean norm as a share of the sum of all blocks' norms; 0
+    for a block that is empty. They sum to 1.
+    """
+    @property
+    def terms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The terms that filled it, by their places in `terms`, from 0."""
+
+    def __init__(
+        self,
+        *,
+        facet: builtins.str = ...,
+        weight: builtins.float = ...,
+        terms: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["facet", b"facet", "terms", b"terms", "weight", b"weight"]) -> None: ...
+
+global___ComposedBlock = ComposedBlock
 
 @typing.final
 class UnresolvedTerm(google.protobuf.message.Message):

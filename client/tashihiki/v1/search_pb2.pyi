@@ -23,6 +23,34 @@ else:
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
+class _Rerank:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _RerankEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Rerank.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    RERANK_UNSPECIFIED: _Rerank.ValueType  # 0
+    """As the space prefers: a factored one ranks where the query names an
+    attribute, the sum never.
+    """
+    RERANK_OFF: _Rerank.ValueType  # 1
+    RERANK_ON: _Rerank.ValueType  # 2
+
+class Rerank(_Rerank, metaclass=_RerankEnumTypeWrapper):
+    """Whether the first 100 items, or `limit` where that is more, are put in the
+    order of how probably they show the attributes that the query adds, do not
+    show those that it subtracts, and share what its items and pictures show in
+    the other facets. Without attributes nothing changes.
+    """
+
+RERANK_UNSPECIFIED: Rerank.ValueType  # 0
+"""As the space prefers: a factored one ranks where the query names an
+attribute, the sum never.
+"""
+RERANK_OFF: Rerank.ValueType  # 1
+RERANK_ON: Rerank.ValueType  # 2
+global___Rerank = Rerank
+
 class _SearchRoute:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -61,6 +89,8 @@ class SearchRequest(google.protobuf.message.Message):
     MISSING_ITEMS_FIELD_NUMBER: builtins.int
     INCLUDE_VECTOR_FIELD_NUMBER: builtins.int
     INCLUDE_THUMBNAILS_FIELD_NUMBER: builtins.int
+    ATTRIBUTE_MODE_FIELD_NUMBER: builtins.int
+    RERANK_FIELD_NUMBER: builtins.int
     collection: builtins.str
     limit: builtins.int
     """1 to 1000; 0 means 10."""
@@ -71,6 +101,8 @@ class SearchRequest(google.protobuf.message.Message):
     """Also return the composed vector."""
     include_thumbnails: builtins.bool
     """Also return the hits' thumbnails."""
+    attribute_mode: tashihiki.v1.composition_pb2.AttributeMode.ValueType
+    rerank: global___Rerank.ValueType
     @property
     def query(self) -> tashihiki.v1.composition_pb2.Query: ...
     @property
@@ -86,9 +118,11 @@ class SearchRequest(google.protobuf.message.Message):
         missing_items: tashihiki.v1.composition_pb2.MissingItems.ValueType = ...,
         include_vector: builtins.bool = ...,
         include_thumbnails: builtins.bool = ...,
+        attribute_mode: tashihiki.v1.composition_pb2.AttributeMode.ValueType = ...,
+        rerank: global___Rerank.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "query", b"query"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["collection", b"collection", "filter", b"filter", "include_operands", b"include_operands", "include_thumbnails", b"include_thumbnails", "include_vector", b"include_vector", "limit", b"limit", "missing_items", b"missing_items", "query", b"query"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribute_mode", b"attribute_mode", "collection", b"collection", "filter", b"filter", "include_operands", b"include_operands", "include_thumbnails", b"include_thumbnails", "include_vector", b"include_vector", "limit", b"limit", "missing_items", b"missing_items", "query", b"query", "rerank", b"rerank"]) -> None: ...
 
 global___SearchRequest = SearchRequest
 
@@ -103,6 +137,7 @@ class SearchResponse(google.protobuf.message.Message):
     GENERATION_FIELD_NUMBER: builtins.int
     ROUTE_FIELD_NUMBER: builtins.int
     VECTOR_FIELD_NUMBER: builtins.int
+    BLOCKS_FIELD_NUMBER: builtins.int
     norm: builtins.float
     """Euclidean norm of the composition before it is normalised."""
     generation: builtins.int
@@ -110,7 +145,10 @@ class SearchResponse(google.protobuf.message.Message):
     route: global___SearchRoute.ValueType
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Hit]:
-        """Most similar first; equal similarities in the order of their ids."""
+        """Most similar first; equal similarities in the order of their ids. Highest
+        posterior first when they were re-ranked; posteriors that differ by a
+        hundredth of themselves are as good as equal.
+        """
 
     @property
     def terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.ResolvedTerm]: ...
@@ -118,7 +156,13 @@ class SearchResponse(google.protobuf.message.Message):
     def unresolved_terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.UnresolvedTerm]: ...
     @property
     def vector(self) -> tashihiki.v1.composition_pb2.Vector:
-        """Unit length; only with `include_vector`."""
+        """Unit length; only with `include_vector`. In a factored space it is for
+        inspection: it is no embedding and cannot be an operand.
+        """
+
+    @property
+    def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.ComposedBlock]:
+        """The parts of the composed query."""
 
     def __init__(
         self,
@@ -130,9 +174,10 @@ class SearchResponse(google.protobuf.message.Message):
         generation: builtins.int = ...,
         route: global___SearchRoute.ValueType = ...,
         vector: tashihiki.v1.composition_pb2.Vector | None = ...,
+        blocks: collections.abc.Iterable[tashihiki.v1.composition_pb2.ComposedBlock] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["generation", b"generation", "hits", b"hits", "norm", b"norm", "route", b"route", "terms", b"terms", "unresolved_terms", b"unresolved_terms", "vector", b"vector"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["blocks", b"blocks", "generation", b"generation", "hits", b"hits", "norm", b"norm", "route", b"route", "terms", b"terms", "unresolved_terms", b"unresolved_terms", "vector", b"vector"]) -> None: ...
 
 global___SearchResponse = SearchResponse
 
@@ -162,12 +207,23 @@ class Hit(google.protobuf.message.Message):
     METADATA_FIELD_NUMBER: builtins.int
     CONTRIBUTIONS_FIELD_NUMBER: builtins.int
     THUMBNAIL_FIELD_NUMBER: builtins.int
+    BLOCKS_FIELD_NUMBER: builtins.int
+    POSTERIOR_FIELD_NUMBER: builtins.int
     id: builtins.str
     similarity: builtins.float
-    """Cosine similarity to the composed vector, in [-1, 1]; higher is better."""
+    """In [-1, 1]; higher is better. In the sum, the cosine to the composed
+    vector; in a factored space, the mean of the blocks' cosines, weighted by
+    the blocks' weights.
+    """
     thumbnail: builtins.bytes
     """A small JPEG; only with `include_thumbnails`, and empty for items that
     were given as vectors.
+    """
+    posterior: builtins.float
+    """The product of the probabilities that the item shows each attribute added
+    and does not show each subtracted, to the power of their weights over the
+    largest; with items or pictures also of how well it agrees with these.
+    Only when the hits were re-ranked.
     """
     @property
     def attributes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
@@ -179,6 +235,10 @@ class Hit(google.protobuf.message.Message):
         similarity.
         """
 
+    @property
+    def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BlockSimilarity]:
+        """One for each entry of the response's `blocks`, in the same order."""
+
     def __init__(
         self,
         *,
@@ -188,11 +248,38 @@ class Hit(google.protobuf.message.Message):
         metadata: google.protobuf.struct_pb2.Struct | None = ...,
         contributions: collections.abc.Iterable[builtins.float] | None = ...,
         thumbnail: builtins.bytes = ...,
+        blocks: collections.abc.Iterable[global___BlockSimilarity] | None = ...,
+        posterior: builtins.float | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["metadata", b"metadata"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "contributions", b"contributions", "id", b"id", "metadata", b"metadata", "similarity", b"similarity", "thumbnail", b"thumbnail"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_posterior", b"_posterior", "metadata", b"metadata", "posterior", b"posterior"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_posterior", b"_posterior", "attributes", b"attributes", "blocks", b"blocks", "contributions", b"contributions", "id", b"id", "metadata", b"metadata", "posterior", b"posterior", "similarity", b"similarity", "thumbnail", b"thumbnail"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_posterior", b"_posterior"]) -> typing.Literal["posterior"] | None: ...
 
 global___Hit = Hit
+
+@typing.final
+class BlockSimilarity(google.protobuf.message.Message):
+    """How a hit compares with one part of the query."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SIMILARITY_FIELD_NUMBER: builtins.int
+    CONTRIBUTION_FIELD_NUMBER: builtins.int
+    similarity: builtins.float
+    """Cosine within the block, in [-1, 1]; 0 where the block is empty."""
+    contribution: builtins.float
+    """The block's weight times that. Over all blocks they sum to the hit's
+    similarity.
+    """
+    def __init__(
+        self,
+        *,
+        similarity: builtins.float = ...,
+        contribution: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["contribution", b"contribution", "similarity", b"similarity"]) -> None: ...
+
+global___BlockSimilarity = BlockSimilarity
 
 @typing.final
 class BatchSearchRequest(google.protobuf.message.Message):
@@ -259,8 +346,10 @@ class ComposeRequest(google.protobuf.message.Message):
     COLLECTION_FIELD_NUMBER: builtins.int
     QUERY_FIELD_NUMBER: builtins.int
     MISSING_ITEMS_FIELD_NUMBER: builtins.int
+    ATTRIBUTE_MODE_FIELD_NUMBER: builtins.int
     collection: builtins.str
     missing_items: tashihiki.v1.composition_pb2.MissingItems.ValueType
+    attribute_mode: tashihiki.v1.composition_pb2.AttributeMode.ValueType
     @property
     def query(self) -> tashihiki.v1.composition_pb2.Query: ...
     def __init__(
@@ -269,9 +358,10 @@ class ComposeRequest(google.protobuf.message.Message):
         collection: builtins.str = ...,
         query: tashihiki.v1.composition_pb2.Query | None = ...,
         missing_items: tashihiki.v1.composition_pb2.MissingItems.ValueType = ...,
+        attribute_mode: tashihiki.v1.composition_pb2.AttributeMode.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["query", b"query"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["collection", b"collection", "missing_items", b"missing_items", "query", b"query"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribute_mode", b"attribute_mode", "collection", b"collection", "missing_items", b"missing_items", "query", b"query"]) -> None: ...
 
 global___ComposeRequest = ComposeRequest
 
@@ -284,17 +374,24 @@ class ComposeResponse(google.protobuf.message.Message):
     TERMS_FIELD_NUMBER: builtins.int
     UNRESOLVED_TERMS_FIELD_NUMBER: builtins.int
     GENERATION_FIELD_NUMBER: builtins.int
+    BLOCKS_FIELD_NUMBER: builtins.int
     norm: builtins.float
     """Euclidean norm of the composition before it is normalised."""
     generation: builtins.int
     @property
     def vector(self) -> tashihiki.v1.composition_pb2.Vector:
-        """Unit length."""
+        """Unit length. In a factored space it is for inspection: it is no embedding
+        and cannot be an operand.
+        """
 
     @property
     def terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.ResolvedTerm]: ...
     @property
     def unresolved_terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.UnresolvedTerm]: ...
+    @property
+    def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.ComposedBlock]:
+        """The parts of the composed query."""
+
     def __init__(
         self,
         *,
@@ -303,8 +400,9 @@ class ComposeResponse(google.protobuf.message.Message):
         terms: collections.abc.Iterable[tashihiki.v1.composition_pb2.ResolvedTerm] | None = ...,
         unresolved_terms: collections.abc.Iterable[tashihiki.v1.composition_pb2.UnresolvedTerm] | None = ...,
         generation: builtins.int = ...,
+        blocks: collections.abc.Iterable[tashihiki.v1.composition_pb2.ComposedBlock] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["generation", b"generation", "norm", b"norm", "terms", b"terms", "unresolved_terms", b"unresolved_terms", "vector", b"vector"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["blocks", b"blocks", "generation", b"generation", "norm", b"norm", "terms", b"terms", "unresolved_terms", b"unresolved_terms", "vector", b"vector"]) -> None: ...
 
 global___ComposeResponse = ComposeResponse

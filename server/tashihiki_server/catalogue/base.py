@@ -58,6 +58,14 @@ class StoredEmbedding:
     embedding: Vectors
 
 
+@dataclass(frozen=True)
+class StoredVector:
+    """An item's embedding (d,) and the version that it was read at."""
+
+    version: int
+    embedding: Vectors
+
+
 class Catalogue(Protocol):
     """The items of one collection. Every write is durable when the call returns."""
 
@@ -91,7 +99,14 @@ class Catalogue(Protocol):
         ...
 
     def embeddings(self) -> Iterator[StoredEmbedding]:
-        """Every item, in the order of ids."""
+        """Every item, in the order of ids.
+
+        Beside writes each item is as it was at some time meanwhile; versions tell which is which.
+        """
+        ...
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, StoredVector]:
+        """The embeddings of the items with these ids, those that are there."""
         ...
 
     def close(self) -> None:

@@ -18,7 +18,8 @@ from tashihiki.errors import (
     ResourceExhaustedError,
     TashihikiError,
 )
-from tashihiki_server.catalogue.base import ItemRecord, StoredEmbedding, StoredItem
+from tashihiki_server.catalogue.base import ItemRecord, StoredEmbedding, StoredItem, StoredVector
+from tashihiki_server.space.base import Vectors
 
 _SCHEMA = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -210,21 +211,56 @@ class SqliteCatalogue:
             return [row[0] for row in rows]
 
     def embeddings(self) -> Iterator[StoredEmbedding]:
-        """See `Catalogue.embeddings`; `close` does not wait for its end.
+        """See `Catalogue.embeddings`; one that `close` overtakes ends in UNKNOWN_COLLECTION.
 
         Raises:
             FailedPreconditionError: CATALOGUE_UNREADABLE, also for a vector of another encoder.
         """
-        with _translated(self._path):
-            rows = self._writer.execute(
+        # In chunks, since a query that is left open keeps the log from being written back.
+        after = ""
+        while chunk := self._embeddings_after(after):
+            yield from chunk
+            after = chunk[-1].id
+
+    def _embeddings_after(self, identifier: str) -> list[StoredEmbedding]:
+        with self._reading() as db:
+            rows = db.execute(
                 "SELECT id, version, attributes, vector, encoder"
-                " FROM items JOIN embeddings USING (key) ORDER BY id"
+                " FROM items JOIN embeddings USING (key) WHERE id > ? ORDER BY id LIMIT ?",
+                (identifier, _CHUNK),
             )
-            for identifier, version, attributes, vector, encoder in rows:
-                if encoder != self._encoder or len(vector) != 4 * self._dimension:
-                    raise sqlite3.DatabaseError(f"the vector of {identifier!r} is foreign")
-                embedding = np.frombuffer(vector, dtype="<f4")
-                yield StoredEmbedding(identifier, version, json.loads(attributes), embedding)
+            return [
+                StoredEmbedding(
+                    found, version, json.loads(attributes), self._vector(found, encoder, vector)
+                )
+                for found, version, attributes, vector, encoder in rows
+            ]
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, StoredVector]:
+        """See `Catalogue.vectors`.
+
+        Raises:
+            FailedPreconditionError: CATALOGUE_UNREADABLE, also for a vector of another encoder.
+        """
+        found: dict[str, StoredVector] = {}
+        with self._reading() as db:
+            for start in range(0, len(ids), _CHUNK):
+                chunk = list(ids[start : start + _CHUNK])
+                marks = ", ".join("?" * len(chunk))
+                rows = db.execute(
+                    "SELECT id, version, vector, encoder"
+                    f" FROM items JOIN embeddings USING (key) WHERE id IN ({marks})",
+                    chunk,
+                )
+                for identifier, version, vector, encoder in rows:
+                    embedding = self._vector(identifier, encoder, vector)
+                    found[identifier] = StoredVector(version, embedding)
+        return found
+
+    def _vector(self, identifier: str, encoder: str, stored: bytes) -> Vectors:
+        if encoder != self._encoder or len(stored) != 4 * self._dimension:
+            raise sqlite3.DatabaseError(f"the vector of {identifier!r} is foreign")
+        return np.frombuffer(stored, dtype="<f4")
 
     def close(self) -> None:
         """See `Catalogue.close`; waits for calls under way."""

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
     from tashihiki import Client
+    from tashihiki.catalog import SpaceKind
     from tashihiki_server.collection.collection import Collection
     from tashihiki_server.dataset import Aliases, Dataset, Photo, Skipped
     from tashihiki_server.indexing import Indexed
@@ -47,6 +48,10 @@ def index(
     ] = None,
     encoder: Annotated[
         Path | None, typer.Option(help="Encoder bundle for a new collection.")
+    ] = None,
+    space: Annotated[
+        Literal["auto", "sum", "factored"] | None,
+        typer.Option(help="Space of a new collection; auto if left out."),
     ] = None,
     facet: Annotated[
         list[str] | None, typer.Option(help="Column or pattern name that is a facet; repeatable.")
@@ -85,9 +90,9 @@ def index(
     _announce(console, dataset)
     with _interruptible(_Tally(len(dataset.photos)), console) as tally:
         if server is not None:
-            indexed = _send(server, collection, encoder, dataset, aliases, tally)
+            indexed = _send(server, collection, encoder, space, dataset, aliases, tally)
         else:
-            indexed = _write(data, collection, encoder, dataset, aliases, tally)
+            indexed = _write(data, collection, encoder, space, dataset, aliases, tally)
     _report(console, collection, indexed, dataset.skipped)
 
 
@@ -121,6 +126,7 @@ def _write(
     data: Path,
     name: str,
     encoder: Path | None,
+    space: SpaceKind | None,
     dataset: Dataset,
     aliases: Aliases,
     tally: _Tally,
@@ -132,8 +138,9 @@ def _write(
         if name in {collection.settings.name for collection in library.collections()}:
             target = library.collection(name)
             _check_encoder(name, target.settings.encoder, encoder)
+            _check_space(name, target.settings.space, space)
         else:
-            target = library.create(name, aliases=aliases_of(aliases))
+            target = library.create(name, space=space or "auto", aliases=aliases_of(aliases))
         return fill(target, dataset, tally.add)
     finally:
         library.close()
@@ -143,6 +150,7 @@ def _send(
     server: str,
     name: str,
     encoder: Path | None,
+    space: SpaceKind | None,
     dataset: Dataset,
     aliases: Aliases,
     tally: _Tally,
@@ -152,11 +160,14 @@ def _send(
 
     fingerprint = read_manifest(encoder).fingerprint if encoder else ""
     with Client(server, timeout=120) as client:
-        encoders = {found.name: found.encoder for found in client.list_collections()}
-        if name in encoders:
-            _check_encoder(name, encoders[name], encoder)
+        collections = {found.name: found for found in client.list_collections()}
+        if name in collections:
+            _check_encoder(name, collections[name].encoder, encoder)
+            _check_space(name, collections[name].space.kind, space)
         else:
-            client.create_collection(name, encoder=fingerprint, aliases=aliases.values)
+            client.create_collection(
+                name, encoder=fingerprint, space=space or "auto", aliases=aliases.values
+            )
         return _upsert(client, name, dataset.photos, tally)
 
 
@@ -190,6 +201,18 @@ def _check_encoder(name: str, fingerprint: str, encoder: Path | None) -> None:
             reason="ENCODER_MISMATCH",
             field="encoder",
             remedy="Leave --encoder out, or index into a new collection.",
+        )
+
+
+def _check_space(name: str, made_with: str, space: SpaceKind | None) -> None:
+    from tashihiki.errors import FailedPreconditionError
+
+    if space is not None and space != made_with:
+        raise FailedPreconditionError(
+            f"the collection {name} was made with the space {made_with}",
+            reason="SPACE_MISMATCH",
+            field="space",
+            remedy="Leave --space out, or index into a new collection.",
         )
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import subprocess
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, wait
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,50 +11,27 @@ import numpy as np
 from tashihiki.errors import InvalidArgumentError, NotFoundError, TashihikiError
 from tashihiki_server.catalogue.base import Catalogue, ItemRecord
 from tashihiki_server.collection.background import Background
+from tashihiki_server.collection.builds import IndexBuilds
+from tashihiki_server.collection.fits import FitStore
+from tashihiki_server.collection.gallery import Gallery, State
 from tashihiki_server.collection.nearest import Nearest, nearest
-from tashihiki_server.collection.rows import Row, Rows, RowsView
+from tashihiki_server.collection.prototypes import PrototypeRefresh
+from tashihiki_server.collection.refit import Refit, Refitted
+from tashihiki_server.collection.rows import Row, Rows
 from tashihiki_server.collection.settings import CollectionSettings
 from tashihiki_server.encoder.base import Encoder
-from tashihiki_server.index.generation import (
-    BuildFailedError,
-    DamagedIndexError,
-    IndexGeneration,
-    build_generation,
-    open_latest,
-)
 from tashihiki_server.query.filter import Filter, admitted
 from tashihiki_server.space.base import AttributeSpace, Vectors
-from tashihiki_server.space.prototype import Prototypes, prototype
+from tashihiki_server.space.factored import Diagnostics, FactoredSpace
+from tashihiki_server.space.prototype import Prototypes
 from tashihiki_server.space.sum import SumSpace
 from tashihiki_server.vocabulary import AttributeKey, Vocabulary
 
-logger = logging.getLogger(__name__)
+__all__ = ["Collection", "State"]
 
 INDEX_FOLDER = "generations"
-# Fewer items are compared one by one.
-MIN_INDEXED = 256
-# What has come, changed and gone since the index was built, as a share of it.
-STALE_SHARE = 0.2
-# Prototypes with more members in all are brought up to date in the background.
-INLINE_MEMBERS = 2000
-RETRY_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class State:
-    """What a search sees: one moment of the collection.
-
-    Attributes:
-        generation: rises with every publication.
-        rows: the gallery.
-        space: composes queries.
-        index: over the first rows, or None.
-    """
-
-    generation: int
-    rows: RowsView
-    space: AttributeSpace
-    index: IndexGeneration | None
+SPACES_FOLDER = "spaces"
+_CHUNK = 1000
 
 
 class Collection:
@@ -72,76 +45,84 @@ class Collection:
         catalogue: Catalogue,
         background: Background,
     ) -> None:
-        """Opens a collection: reads the catalogue, opens the index or orders a new one."""
+        """Opens a collection: its items, and its space and index or an order for new ones."""
         self.settings = settings
         self.encoder = encoder
         self.catalogue = catalogue
         self.vocabulary = Vocabulary(settings.aliases)
-        self._folder = folder
-        self._background = background
-        self._lock = threading.RLock()
-        self._closed = False
-        self._building: Future[None] | None = None
-        self._build_process: subprocess.Popen[bytes] | None = None
-        self._retry: threading.Timer | None = None
-        self._stale: set[AttributeKey] = set()
-        self._computing: AttributeKey | None = None
-        self._refreshing: Future[None] | None = None
-        self._prototypes = Prototypes()
-        self._identity = f"{encoder.manifest.fingerprint}/{self._space().kind}"
-        self._index = open_latest(folder / INDEX_FOLDER, self._identity)
-        space = self._space()
-        self._rows = self._arrange(
-            Row(
-                item.id,
-                item.version,
-                self.vocabulary.add(item.attributes),
-                _gallery_vector(space, item.embedding),
-            )
-            for item in catalogue.embeddings()
+        manifest = encoder.manifest
+        store = FitStore(folder / SPACES_FOLDER, manifest.fingerprint, manifest.dimension)
+        stored = None if settings.space == "sum" else store.open_latest()
+        gallery = self._gallery = Gallery(
+            settings.name,
+            manifest.fingerprint,
+            catalogue,
+            self.vocabulary,
+            self._sum() if stored is None else FactoredSpace(stored.fit),
         )
-        keys = [key for facet in self.vocabulary.facets() for key in self.vocabulary.keys(facet)]
-        self._refresh(keys)
-        self._state = self._publish()
-        self._consider_build()
-
-    def _arrange(self, rows: Iterable[Row]) -> Rows:
-        index = self._index
-        return Rows.arranged(
-            rows,
-            dimension=self._space().dimension,
+        self._prototypes = PrototypeRefresh(gallery, background.prototypes)
+        self._builds = IndexBuilds(gallery, folder / INDEX_FOLDER, background.builds)
+        gallery.index = self._builds.open()
+        gallery.rows = Rows.arranged(
+            self._read(),
+            dimension=gallery.space.dimension,
             vocabulary=self.vocabulary,
             capacity=64,
-            ids=index.ids if index else (),
-            versions=index.versions if index else (),
+            ids=gallery.index.ids if gallery.index else (),
+            versions=gallery.index.versions if gallery.index else (),
         )
+        self._prototypes.refresh(gallery.rows.view().keys())
+        gallery.publish()
+        self._refit = Refit(
+            gallery,
+            kind=settings.space,
+            encoder=manifest.fingerprint,
+            store=store,
+            stored=stored,
+            install=self._install,
+            executor=background.fits,
+        )
+        self._tasks = (self._refit.task, self._prototypes.task, self._builds.task)
+        for task in self._tasks:
+            task.consider()
+
+    def _sum(self) -> AttributeSpace:
+        return SumSpace(self.encoder.manifest.dimension, Prototypes(), self.settings.keep_negative)
+
+    def _read(self) -> Iterator[Row]:
+        items = self.catalogue.embeddings()
+        while chunk := list(islice(items, _CHUNK)):
+            vectors = self._gallery.space.project(np.array([item.embedding for item in chunk]))
+            for item, vector in zip(chunk, vectors, strict=True):
+                codes = self.vocabulary.add(item.attributes)
+                yield Row(item.id, item.version, codes, vector)
 
     @property
     def state(self) -> State:
         """The latest published state."""
-        return self._state
+        return self._gallery.state
 
     @property
     def stale_prototypes(self) -> int:
         """How many prototypes are being brought up to date."""
-        return len(self._stale)
+        return self._prototypes.stale
+
+    @property
+    def space_pending(self) -> bool:
+        """Whether a space is being fitted to labels that have changed, or will be soon."""
+        return self._refit.pending
+
+    @property
+    def diagnostics(self) -> Diagnostics | None:
+        """How well the space in force fits; None for `sum`."""
+        stored = self._refit.stored
+        return None if stored is None else stored.fit.diagnostics
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._gallery.rows)
 
     def __contains__(self, identifier: str) -> bool:
-        return identifier in self._rows
-
-    def _publish(self) -> State:
-        self._state = State(
-            self.catalogue.generation, self._rows.view(), self._space(), self._index
-        )
-        return self._state
-
-    def _space(self) -> AttributeSpace:
-        return SumSpace(
-            self.encoder.manifest.dimension, self._prototypes, self.settings.keep_negative
-        )
+        return identifier in self._gallery.rows
 
     # Writes
 
@@ -162,7 +143,7 @@ class Collection:
             InvalidArgumentError: DUPLICATE_ITEM.
             ResourceExhaustedError: DISK_FULL.
         """
-        with self._lock:
+        with self._gallery.lock:
             self._check_open()
             faults = self._faults(records)
             if faults and not partial:
@@ -173,20 +154,33 @@ class Collection:
             return faults
 
     def _write(self, records: Sequence[ItemRecord]) -> None:
+        rows = self._gallery.rows
+        vectors = self._project(records)
         versions = self.catalogue.upsert(records)
         touched: set[AttributeKey] = set()
+        changes = 0
         for record, version in zip(records, versions, strict=True):
-            before = self._rows.find(record.id)
+            before = rows.find(record.id)
             # In before out, so that no value that stays is ever without members.
             codes = self.vocabulary.add(record.attributes)
-            touched |= _keys(codes) | self._count_out(before)
+            before_codes = self._count_out(before)
             if record.embedding is not None:
-                vector = _gallery_vector(self._state.space, record.embedding)
+                vector = vectors[record.id]
             else:
                 assert before is not None
                 vector = before.vector
-            self._rows.write(Row(record.id, version, codes, vector))
-        self._after_write(touched)
+            rows.write(Row(record.id, version, codes, vector))
+            touched |= _keys(codes) | _keys(before_codes)
+            if record.embedding is not None or codes != before_codes:
+                changes += bool(codes or before_codes)
+        self._after_write([record.id for record in records], touched, changes)
+
+    def _project(self, records: Sequence[ItemRecord]) -> dict[str, Vectors]:
+        embeddings = {r.id: r.embedding for r in records if r.embedding is not None}
+        if not embeddings:
+            return {}
+        vectors = self._gallery.space.project(np.array(list(embeddings.values())))
+        return dict(zip(embeddings, vectors, strict=True))
 
     def delete(self, ids: Sequence[str], *, skip_missing: bool) -> list[str]:
         """Deletes items; durable and gone from searches on return.
@@ -197,17 +191,20 @@ class Collection:
         Raises:
             NotFoundError: UNKNOWN_ITEM, and nothing is deleted, unless `skip_missing`.
         """
-        with self._lock:
+        with self._gallery.lock:
             self._check_open()
-            missing = [identifier for identifier in ids if identifier not in self._rows]
+            missing = [identifier for identifier in ids if identifier not in self._gallery.rows]
             if missing and not skip_missing:
                 raise _unknown_item(missing[0], "ids")
             self.catalogue.delete(ids)
             touched: set[AttributeKey] = set()
+            changes = 0
             for identifier in ids:
-                touched |= self._count_out(self._rows.find(identifier))
-                self._rows.remove(identifier)
-            self._after_write(touched)
+                codes = self._count_out(self._gallery.rows.find(identifier))
+                self._gallery.rows.remove(identifier)
+                touched |= _keys(codes)
+                changes += bool(codes)
+            self._after_write(ids, touched, changes)
             return missing
 
     def _faults(self, records: Sequence[ItemRecord]) -> dict[int, TashihikiError]:
@@ -221,7 +218,7 @@ class Collection:
                     field=f"items[{number}].id",
                     remedy="Send each item once.",
                 )
-            elif record.embedding is None and record.id not in self._rows:
+            elif record.embedding is None and record.id not in self._gallery.rows:
                 faults[number] = _unknown_item(
                     record.id, f"items[{number}]", "An item that is new needs an image or a vector."
                 )
@@ -229,173 +226,63 @@ class Collection:
                 seen.add(record.id)
         return faults
 
-    def _count_out(self, row: Row | None) -> set[AttributeKey]:
+    def _count_out(self, row: Row | None) -> Mapping[str, int]:
         if row is None:
-            return set()
+            return {}
         self.vocabulary.remove(row.codes)
-        return _keys(row.codes)
+        return row.codes
 
-    def _after_write(self, touched: set[AttributeKey]) -> None:
-        self._refresh(touched)
-        self._publish()
-        self._consider_build()
+    def _after_write(self, ids: Sequence[str], touched: set[AttributeKey], changes: int) -> None:
+        self._refit.note(ids, touched, changes)
+        self._prototypes.refresh(touched)
+        self._gallery.publish()
+        for task in self._tasks:
+            task.consider()
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._gallery.closed:
             raise NotFoundError(
                 f"no collection {self.settings.name!r}",
                 reason="UNKNOWN_COLLECTION",
                 field="collection",
             )
 
-    # Prototypes
+    # The background
 
-    def _refresh(self, keys: Iterable[AttributeKey]) -> None:
-        keys = set(keys)
-        if not keys:
-            return
-        # The medians of few members cost less than a caller would notice.
-        ready = {key for key in keys if key not in self._prototypes.vectors}
-        if sum(self.vocabulary.count(key) for key in keys) <= INLINE_MEMBERS:
-            ready = keys
-        vanished = {key for key in keys if not self.vocabulary.count(key)}
-        self._compute(ready | vanished)
-        if self._computing in keys:
-            self._computing = None  # What is being computed is out of date.
-        self._stale |= keys - ready - vanished
-        self._stale -= ready | vanished
-        if self._stale and not self._refreshing:
-            self._refreshing = self._submit(self._background.prototypes, self._refresh_stale)
-
-    def _compute(self, keys: set[AttributeKey]) -> None:
-        rows = self._rows.view()
-        self._prototypes = self._prototypes.replaced({key: _median(rows, key) for key in keys})
-
-    def _refresh_stale(self) -> None:
-        try:
-            while True:
-                with self._lock:
-                    if not self._stale or self._closed:
-                        self._refreshing = None
-                        return
-                    key = min(self._stale, key=self.vocabulary.count)
-                    self._computing = key
-                    rows = self._rows.view()
-                vector = _median(rows, key)
-                with self._lock:
-                    if self._computing == key:
-                        self._stale.discard(key)
-                        self._prototypes = self._prototypes.replaced({key: vector})
-                        self._advance()
-        except Exception:
-            logger.exception("%s: prototypes could not be refreshed", self.settings.name)
-            with self._lock:
-                self._refreshing = None
-
-    def _advance(self) -> None:
-        try:
-            self.catalogue.advance_generation()
-        except TashihikiError as error:
-            # A full disk must not keep the prototypes old.
-            logger.warning("%s: the generation stays as it is: %s", self.settings.name, error)
-        self._publish()
-
-    # Index
-
-    def _consider_build(self) -> None:
-        covered = len(self._index.index) if self._index else 0
-        live_in_index = int(self._state.rows.alive[:covered].sum())
-        stale = (covered - live_in_index) + (len(self._rows) - live_in_index)
-        due = stale > max(MIN_INDEXED, STALE_SHARE * covered) if self._index else True
-        if len(self._rows) >= MIN_INDEXED and due and self._retry is None:
-            self._order_build()
-
-    def _order_build(self) -> None:
-        if self._building is None and not self._closed:
-            self._building = self._submit(self._background.builds, self._build)
-
-    def _submit(self, executor: Executor, work: Callable[[], None]) -> Future[None] | None:
-        try:
-            return executor.submit(work)
-        except RuntimeError:  # The process is shutting down.
-            return None
+    def _install(self, refitted: Refitted) -> None:
+        gallery = self._gallery
+        gallery.space = refitted.space
+        gallery.rows = refitted.rows
+        # It is of the old space; all rows are compared until there is one of the new.
+        gallery.index = None
+        self._prototypes.replace(refitted.prototypes, refitted.changed)
+        gallery.publish()
+        self._builds.cut_short()
+        self._builds.task.consider()
 
     def settle(self) -> None:
-        """Waits until prototypes are current and every item is in the index; for bulk loads."""
+        """Waits until space, prototypes and index are of every item; for bulk loads."""
+        # What is under way may have begun before the last writes; an index of a space that is
+        # about to be replaced is not waited for.
+        self._refit.task.wait()
+        with self._gallery.lock:
+            self._refit.complete()
+        self._refit.task.wait()
+        self._builds.task.wait()
+        with self._gallery.lock:
+            self._builds.complete()
         self._wait()
-        with self._lock:
-            if len(self._rows) >= MIN_INDEXED and not self._covered():
-                self._order_build()
-        self._wait()
-
-    def _covered(self) -> bool:
-        return self._index is not None and len(self._index.index) == self._state.rows.count
 
     def _wait(self) -> None:
-        wait([work for work in (self._building, self._refreshing) if work is not None])
-
-    def _build(self) -> None:
-        with self._lock:
-            live = list(self._rows.live())
-        try:
-            index = build_generation(
-                self._folder / INDEX_FOLDER,
-                vectors=np.array([row.vector for row in live], dtype=np.float32),
-                ids=[row.id for row in live],
-                versions=[row.version for row in live],
-                identity=self._identity,
-                publish=self.catalogue.advance_generation,
-                started=self._remember_process,
-            )
-        except (BuildFailedError, DamagedIndexError, OSError, TashihikiError) as error:
-            if not self._closed:
-                logger.error("%s: the index could not be built: %s", self.settings.name, error)
-            self._retry_later()
-        else:
-            self._swap(index)
-        finally:
-            with self._lock:
-                self._build_process = None
-                self._building = None
-                self._consider_build()
-
-    def _retry_later(self) -> None:
-        with self._lock:
-            if not self._closed:
-                self._retry = threading.Timer(RETRY_SECONDS, self._retry_build)
-                self._retry.daemon = True
-                self._retry.start()
-
-    def _retry_build(self) -> None:
-        with self._lock:
-            self._retry = None
-            self._consider_build()
-
-    def _remember_process(self, process: subprocess.Popen[bytes]) -> None:
-        self._build_process = process
-        if self._closed:
-            process.kill()
-
-    def _swap(self, index: IndexGeneration) -> None:
-        with self._lock:
-            if not self._closed:
-                self._index = index
-                self._rows = self._arrange(self._rows.live())
-                self._advance()
-                logger.info(
-                    "%s: %d items indexed, recall %.3f at ε = %g%s",
-                    self.settings.name,
-                    len(index.ids),
-                    index.calibration.recall,
-                    index.calibration.epsilon,
-                    "" if index.calibration.reliable else ": too low, so searches compare all",
-                )
+        for task in self._tasks:
+            task.wait()
 
     # Searches
 
     def embedding(self, identifier: str) -> Vectors | None:
-        """The embedding of an item, (d,); does not wait for a write."""
-        return self._rows.vector(identifier)
+        """The embedding of an item, (d,), whatever the space; does not wait for a write."""
+        stored = self.catalogue.vectors([identifier]).get(identifier)
+        return None if stored is None else stored.embedding
 
     def nearest(
         self,
@@ -423,30 +310,18 @@ class Collection:
 
     def close(self) -> None:
         """Ends the work in the background and lets go of the files."""
-        with self._lock:
-            self._closed = True
-            if self._retry is not None:
-                self._retry.cancel()
-            if self._build_process is not None:
-                self._build_process.kill()
-            works = (self._building, self._refreshing)
-        # What still waits behind another collection's work is dropped.
-        wait([work for work in works if work is not None and not work.cancel()])
+        with self._gallery.lock:
+            self._gallery.closed = True
+            for task in self._tasks:
+                task.close()
+            self._refit.cut_short()
+            self._builds.cut_short()
+        self._wait()
         self.catalogue.close()
-
-
-def _gallery_vector(space: AttributeSpace, embedding: Vectors) -> Vectors:
-    vector: Vectors = space.project(embedding[np.newaxis])[0]
-    return vector
 
 
 def _keys(codes: Mapping[str, int]) -> set[AttributeKey]:
     return {AttributeKey(facet, code) for facet, code in codes.items()}
-
-
-def _median(rows: RowsView, key: AttributeKey) -> Vectors | None:
-    members = rows.members(key)
-    return prototype(rows.vectors[members]) if len(members) else None
 
 
 def _unknown_item(

@@ -79,6 +79,45 @@ class RowsView:
             return np.empty(0, dtype=np.int64)
         return np.flatnonzero((codes[: self.count] == key.code) & self.alive)
 
+    def labels(self, facets: Sequence[str]) -> NDArray[np.int64]:
+        """The numbers of the values, (count, facets); UNLABELLED where there is none."""
+        labels = np.full((self.count, len(facets)), UNLABELLED, dtype=np.int64)
+        for number, facet in enumerate(facets):
+            if facet in self._codes:
+                labels[:, number] = self._codes[facet][: self.count]
+        return labels
+
+    def moved(self, numbers: NDArray[np.int64], vectors: Vectors) -> Rows:
+        """Some of the rows, in another space.
+
+        Args:
+            numbers: of live rows, (n,).
+            vectors: their gallery vectors there, (n, dimension).
+        """
+        return Rows.of(
+            [self._ids[number] for number in numbers.tolist()],
+            [self._versions[number] for number in numbers.tolist()],
+            {facet: codes[numbers] for facet, codes in self._codes.items()},
+            vectors,
+            self._vocabulary,
+        )
+
+    def labelled(self) -> Mask:
+        """Which rows carry a value of some facet, (count,)."""
+        labelled = np.zeros(self.count, dtype=bool)
+        for codes in self._codes.values():
+            labelled |= codes[: self.count] != UNLABELLED
+        return labelled
+
+    def keys(self) -> set[AttributeKey]:
+        """The values that some live row carries."""
+        return {
+            AttributeKey(facet, int(code))
+            for facet, codes in self._codes.items()
+            for code in np.unique(codes[: self.count][self.alive])
+            if code != UNLABELLED
+        }
+
     def having(self, facet: str, values: tuple[str, ...]) -> Mask:
         """See `LabelledRows.having`."""
         key = self._vocabulary.find_facet(facet, "filter")
@@ -131,6 +170,26 @@ class Rows:
                 self._append(row)
         return self
 
+    @classmethod
+    def of(
+        cls,
+        ids: list[str],
+        versions: list[int],
+        codes: Mapping[str, _Codes],
+        vectors: Vectors,
+        vocabulary: Vocabulary,
+    ) -> Rows:
+        """Rows from their columns, all of them live."""
+        self = cls(vectors.shape[1], vocabulary)
+        self._count = len(ids)
+        self._vectors = np.array(vectors, dtype=np.float32)
+        self._codes = dict(codes)
+        self._ids = ids
+        self._versions = versions
+        self._alive = np.ones(len(ids), dtype=bool)
+        self._row_of = {identifier: row for row, identifier in enumerate(ids)}
+        return self
+
     def live(self) -> Iterator[Row]:
         """The rows that count."""
         for row in self._row_of.values():
@@ -149,11 +208,6 @@ class Rows:
         """The live row of an item."""
         number = self._row_of.get(identifier)
         return None if number is None else self.row(number)
-
-    def vector(self, identifier: str) -> Vectors | None:
-        """The gallery vector of an item; safe beside a write, which sets `_row_of` last."""
-        number = self._row_of.get(identifier)
-        return None if number is None else self._vectors[number]
 
     def __contains__(self, identifier: str) -> bool:
         return identifier in self._row_of
@@ -206,8 +260,9 @@ class Rows:
 
     def _grow(self) -> None:
         # Readers keep the old arrays, which stay as they were.
-        more = len(self._vectors)
-        self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
+        more = max(len(self._vectors), 64)
+        blanks = np.zeros((more, self._dimension), dtype=np.float32)
+        self._vectors = np.concatenate([self._vectors, blanks])
         self._alive = np.concatenate([self._alive, np.zeros(more, dtype=bool)])
         blank = np.full(more, UNLABELLED, dtype=np.int32)
         self._codes = {f: np.concatenate([column, blank]) for f, column in self._codes.items()}

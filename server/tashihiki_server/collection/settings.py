@@ -20,6 +20,8 @@ class CollectionSettings:
         name: unique in the data folder.
         encoder: fingerprint.
         keep_negative: of the sum space.
+        space: `sum`; `factored`, which `sum` stands in for until a facet has two values; or
+            `auto`, `sum` until the labels are enough to fit a factored space.
         aliases: other names of values.
         create_time: seconds since the epoch.
     """
@@ -29,6 +31,7 @@ class CollectionSettings:
     keep_negative: bool
     aliases: tuple[Alias, ...]
     create_time: float
+    space: str = "auto"
 
     def write(self, folder: Path) -> None:
         """Writes the settings into the collection's folder."""
@@ -43,4 +46,5 @@ def read_settings(folder: Path) -> CollectionSettings:
     """Reads what `write` wrote."""
     content = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
     aliases = tuple(Alias(**alias) for alias in content.pop("aliases"))
-    return CollectionSettings(**content, aliases=aliases)
+    # Collections were always `sum` before there was a choice.
+    return CollectionSettings(**{"space": "sum", **content}, aliases=aliases)

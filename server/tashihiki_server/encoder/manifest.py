@@ -24,12 +24,13 @@ class Manifest:
     of the input and pooling are inside it.
 
     Attributes:
-        name: for people, for example `tashihiki-demo`.
+        name: for people, for example `tashihiki`.
         version: of this training, for example `1`.
         architecture: for example `mobilenet_v2`.
         input_size: edge of the square input in pixels.
         mean, std: of the input's channels in [0, 1], as the graph subtracts and divides.
-        pooling: over the last feature map.
+        pooling: `stages`, several stages and a colour histogram; or the `mean` or `median` of the
+            last feature map.
         dimension: length of an embedding.
         model_sha256: of `encoder.onnx`.
         training: provenance: data, number of pictures, seed, settings, initial weights, command.
@@ -42,7 +43,7 @@ class Manifest:
     input_size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    pooling: Literal["mean", "median"]
+    pooling: Literal["stages", "mean", "median"]
     dimension: int
     model_sha256: str
     training: dict[str, Any] = field(default_factory=dict)

@@ -6,16 +6,14 @@ FOLDER/ngt and FOLDER/calibration.json, and removes vectors.npy.
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
-import signal
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tashihiki_server.child_process import step_back
 from tashihiki_server.index.ngt import NgtIndex, build_ngt
 from tashihiki_server.space.base import Vectors
 
@@ -28,7 +26,6 @@ TARGET_RECALL = 0.99
 EPSILONS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4)
 QUERIES = 100
 NEIGHBOURS = 10
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -76,16 +73,9 @@ def calibrate(index: NgtIndex, vectors: Vectors, seed: int = 0) -> Calibration:
     return best
 
 
-def _end_with_parent() -> None:
-    # A killed server cannot end its builder; Linux can.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def main(folder: Path, threads: int) -> None:
     """Builds and calibrates; see the module's text."""
-    _end_with_parent()
-    os.nice(10)
+    step_back(10)
     vectors = np.load(folder / VECTORS_FILE, mmap_mode="r", allow_pickle=False)
     build_ngt(vectors, folder / INDEX_FOLDER, threads)
     count, dimension = vectors.shape

@@ -7,8 +7,6 @@ import json
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tashihiki_server.child_process import Started, run, threads
 from tashihiki_server.encoder.manifest import sha256
 from tashihiki_server.index.base import VectorIndex
 from tashihiki_server.index.build import (
@@ -61,10 +60,6 @@ class IndexGeneration:
     calibration: Calibration
 
 
-class BuildFailedError(Exception):
-    """The building process ended without an index."""
-
-
 def build_generation(
     root: Path,
     *,
@@ -73,7 +68,7 @@ def build_generation(
     versions: Sequence[int],
     identity: str,
     publish: Callable[[], int],
-    started: Callable[[subprocess.Popen[bytes]], None] = lambda process: None,
+    started: Started = lambda process: None,
 ) -> IndexGeneration:
     """Builds an index in another process and publishes it under `root`.
 
@@ -86,7 +81,7 @@ def build_generation(
         started: told the process, so that it can be ended.
 
     Raises:
-        BuildFailedError: with what the process said.
+        ProcessFailedError: with what the building process said.
         OSError: when the disk takes no more.
     """
     root.mkdir(parents=True, exist_ok=True)
@@ -94,7 +89,7 @@ def build_generation(
     work = Path(tempfile.mkdtemp(prefix=f"{_BUILDING}-", dir=root))
     try:
         _write_inputs(work, vectors, ids, versions)
-        _run_build(work, started)
+        run("tashihiki_server.index.build", [str(work), str(threads())], started)
         number = publish()
         _write_manifest(work, number, len(ids), vectors.shape[1], identity)
         final = root / f"{number:012d}"
@@ -111,17 +106,6 @@ def _write_inputs(
     np.save(work / VECTORS_FILE, vectors, allow_pickle=False)
     np.save(work / VERSIONS_FILE, np.asarray(versions, dtype=np.int64), allow_pickle=False)
     (work / IDS_FILE).write_text(json.dumps(list(ids)), encoding="utf-8")
-
-
-def _run_build(work: Path, started: Callable[[subprocess.Popen[bytes]], None]) -> None:
-    threads = max(1, len(os.sched_getaffinity(0)) - 1)
-    command = [sys.executable, "-m", "tashihiki_server.index.build", str(work), str(threads)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        started(process)
-        output, _ = process.communicate()
-    if process.returncode != 0:
-        last = output.decode(errors="replace").strip().splitlines()[-1:]
-        raise BuildFailedError(f"exit status {process.returncode}: {' '.join(last)}")
 
 
 def _write_manifest(work: Path, number: int, count: int, dimension: int, identity: str) -> None:

@@ -313,7 +313,7 @@ def unit_vector(values: NDArray[np.float64], dimension: int, where: str) -> Vect
             f"the vector {fault}",
             reason="VECTOR_INVALID",
             field=where,
-            remedy="Send a vector that Embed or Compose returned, or one of its kind.",
+            remedy="Send a vector that Embed returned, or one of its kind.",
         )
     scaled = values / largest
     unit: Vectors = (scaled / np.linalg.norm(scaled)).astype(np.float32)

@@ -17,7 +17,9 @@ from tashihiki_server.names import fold
 from tashihiki_server.query.filter import admitted, filter_from_message
 from tashihiki_server.query.resolve import unit_vector
 from tashihiki_server.service.messages import (
+    SPACES,
     collection_message,
+    diagnostics_message,
     item_message,
     metadata_dict,
     page_token,
@@ -55,19 +57,10 @@ class CatalogApi:
     ) -> catalog_pb2.CreateCollectionResponse:
         """Makes an empty collection."""
         wanted = request.collection
-        if wanted.space.kind not in (
-            catalog_pb2.SPACE_KIND_UNSPECIFIED,
-            catalog_pb2.SPACE_KIND_SUM,
-        ):
-            raise InvalidArgumentError(
-                f"no attribute space {wanted.space.kind}",
-                reason="SPACE_UNKNOWN",
-                field="collection.space.kind",
-                remedy="Use SPACE_KIND_SUM.",
-            )
         collection = self._library.create(
             wanted.name,
             encoder=wanted.encoder,
+            space=_space(wanted.space),
             keep_negative=wanted.space.keep_negative,
             aliases=_aliases(wanted),
         )
@@ -76,9 +69,12 @@ class CatalogApi:
     def get_collection(
         self, request: catalog_pb2.GetCollectionRequest
     ) -> catalog_pb2.GetCollectionResponse:
-        """A collection's settings and figures."""
+        """A collection's settings and figures, and how well its space fits."""
         collection = self._library.collection(request.name)
-        return catalog_pb2.GetCollectionResponse(collection=collection_message(collection))
+        message = collection_message(collection)
+        if (diagnostics := diagnostics_message(collection)) is not None:
+            message.space_diagnostics.CopyFrom(diagnostics)
+        return catalog_pb2.GetCollectionResponse(collection=message)
 
     def list_collections(
         self, request: catalog_pb2.ListCollectionsRequest
@@ -248,6 +244,25 @@ class CatalogApi:
                 raise embedded
             vectors.append(vector_message(embedded.embedding))
         return catalog_pb2.EmbedResponse(vectors=vectors, encoder=encoder.manifest.fingerprint)
+
+
+def _space(space: catalog_pb2.Space) -> str:
+    kind = SPACES.get(space.kind)
+    if kind is None:
+        raise InvalidArgumentError(
+            f"no attribute space {space.kind}",
+            reason="SPACE_UNKNOWN",
+            field="collection.space.kind",
+            remedy="Use SPACE_KIND_SUM or SPACE_KIND_FACTORED, or leave it unspecified.",
+        )
+    if space.keep_negative and kind == "factored":
+        raise InvalidArgumentError(
+            "keep_negative is a setting of the sum",
+            reason="SPACE_INVALID",
+            field="collection.space.keep_negative",
+            remedy="Leave keep_negative out, or use SPACE_KIND_SUM.",
+        )
+    return "sum" if space.keep_negative else kind
 
 
 def _aliases(collection: catalog_pb2.Collection) -> tuple[Alias, ...]:

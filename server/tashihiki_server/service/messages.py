@@ -23,6 +23,13 @@ from tashihiki_server.vocabulary import Vocabulary
 
 MAX_METADATA_BYTES = 64 * 2**10
 
+SPACES = {
+    catalog_pb2.SPACE_KIND_UNSPECIFIED: "auto",
+    catalog_pb2.SPACE_KIND_SUM: "sum",
+    catalog_pb2.SPACE_KIND_FACTORED: "factored",
+}
+_SPACE_KINDS = {name: kind for kind, name in SPACES.items()}
+
 
 def vector_message(vector: Vectors) -> composition_pb2.Vector:
     """A vector (d,)."""
@@ -134,7 +141,7 @@ def collection_message(collection: Collection) -> catalog_pb2.Collection:
         name=settings.name,
         encoder=settings.encoder,
         space=catalog_pb2.Space(
-            kind=catalog_pb2.SPACE_KIND_SUM, keep_negative=settings.keep_negative
+            kind=_SPACE_KINDS[settings.space], keep_negative=settings.keep_negative
         ),
         aliases=[
             catalog_pb2.Alias(facet=alias.facet, alias=alias.alias, value=alias.value)
@@ -145,6 +152,38 @@ def collection_message(collection: Collection) -> catalog_pb2.Collection:
         generation=collection.state.generation,
         create_time=timestamp(settings.create_time),
         stale_prototype_count=collection.stale_prototypes,
+        space_in_force=_SPACE_KINDS[collection.state.space.kind],
+        space_pending=collection.space_pending,
+    )
+
+
+def diagnostics_message(collection: Collection) -> catalog_pb2.SpaceDiagnostics | None:
+    """How well a factored space fits; None for the sum."""
+    fit = collection.diagnostics
+    if fit is None:
+        return None
+    name = collection.vocabulary.facet_name
+    return catalog_pb2.SpaceDiagnostics(
+        facets=[
+            catalog_pb2.FacetDiagnostics(
+                facet=name(facet.facet), variance_share=facet.variance_share, dimension=facet.rank
+            )
+            for facet in fit.facets
+        ],
+        interaction_share=fit.interaction_share,
+        residual_share=fit.residual_share,
+        additive_r2=fit.additive_r2,
+        angles=[
+            catalog_pb2.FacetAngle(
+                facet=name(angle.first), other=name(angle.second), degrees=angle.degrees
+            )
+            for angle in fit.angles
+        ],
+        shrinkage=fit.shrinkage,
+        fitted_item_count=fit.items,
+        fitted_combination_count=fit.combinations,
+        rest_dimension=fit.rest_rank,
+        held_out_accuracy=fit.score,
     )
 
 

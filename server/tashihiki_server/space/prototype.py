@@ -64,6 +64,11 @@ class Prototypes:
         """Whether any value of the facet has a prototype."""
         return any(key.facet == facet for key in self.vectors)
 
+    def of(self, facet: str) -> tuple[list[AttributeKey], Vectors]:
+        """The values of a facet that have prototypes, and these (values, d)."""
+        found = {key: vector for key, vector in self.vectors.items() if key.facet == facet}
+        return list(found), np.array(list(found.values()), dtype=np.float32)
+
     def span(self, facet: str) -> FacetSpan:
         """What tells the facet's values apart, largest differences first."""
         with self._measuring:
@@ -72,9 +77,7 @@ class Prototypes:
             return self._spans[facet]
 
     def _measure(self, facet: str) -> FacetSpan:
-        ours = np.array(
-            [vector for key, vector in self.vectors.items() if key.facet == facet], dtype=np.float64
-        )
+        ours = self.of(facet)[1].astype(np.float64)
         mean = ours.mean(axis=0)
         return FacetSpan(mean, _leading_directions(ours - mean))
 

@@ -8,19 +8,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tashihiki.errors import FailedPreconditionError, InvalidArgumentError
 from tashihiki_server.space.base import (
+    AttributeMode,
     AttributeTerm,
+    Block,
     Composed,
     EmbeddingTerm,
     IgnoreTerm,
     SpaceTerm,
     Vectors,
 )
-from tashihiki_server.space.prototype import Prototypes
+from tashihiki_server.space.composition import checked_norm, prototype_of, scaled_weights
+from tashihiki_server.space.posterior import log_agreement, named_attributes
+from tashihiki_server.space.prototype import Prototypes, prototype
 
-# Relative to the sum of the weights' magnitudes, so that scaling them changes nothing.
-NORM_FLOOR = 1e-4
+# Of probabilities. Cosines of non-negative vectors differ by a few hundredths, which no data are
+# at hand to weigh.
+CONCENTRATION = 50.0
 
 _Floats = NDArray[np.float64]
 
@@ -44,11 +48,31 @@ class SumSpace:
         """`sum`."""
         return "sum"
 
+    @property
+    def identity(self) -> str:
+        """`sum`."""
+        return "sum"
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """One, of everything."""
+        return (Block("", 0, self.dimension),)
+
     def project(self, embeddings: Vectors) -> Vectors:
         """The embeddings as they are."""
         return embeddings
 
-    def compose(self, terms: Sequence[SpaceTerm]) -> Composed:
+    def prototype(self, facet: str, members: Vectors) -> Vectors:
+        """The normalised median of the members, whatever the facet."""
+        return prototype(members)
+
+    def with_prototypes(self, prototypes: Prototypes) -> SumSpace:
+        """The same space with other prototypes."""
+        return SumSpace(self.dimension, prototypes, self.keep_negative)
+
+    def compose(
+        self, terms: Sequence[SpaceTerm], mode: AttributeMode = AttributeMode.REPLACE
+    ) -> Composed:
         """Adds the terms up; see `AttributeSpace.compose`.
 
         An ignored facet f takes out of the rest of the sum s, whose weights add up to W, its
@@ -56,10 +80,7 @@ class SumSpace:
         D D⁺ (s − W m), D = [D_f …] and m the mean of their mean prototypes, which is shared out
         among them by the rows of D⁺.
         """
-        weights = np.array([0.0 if isinstance(t, IgnoreTerm) else t.weight for t in terms])
-        # The squares of very small weights would vanish in the norm.
-        largest = float(np.abs(weights).max(initial=0.0)) or 1.0
-        weights /= largest
+        weights, largest = scaled_weights(terms)
         parts = np.zeros((len(terms), self.dimension))
         for number, term in enumerate(terms):
             if not isinstance(term, IgnoreTerm):
@@ -70,23 +91,15 @@ class SumSpace:
             # Masking the parts instead of clipping their sum keeps them adding up to it.
             parts *= vector > 0
             vector = np.maximum(vector, 0.0)
-        norm = float(np.linalg.norm(vector))
-        if not norm > NORM_FLOOR * np.abs(weights).sum():
-            raise _zero(self.keep_negative)
+        clipped = "" if self.keep_negative else " once negative coordinates are set to 0"
+        norm = checked_norm(vector, weights, clipped)
         unit = (vector / norm).astype(np.float32)
         return Composed(unit, norm * largest, (parts / norm).astype(np.float32))
 
     def _operand(self, term: EmbeddingTerm | AttributeTerm) -> Vectors:
         if isinstance(term, EmbeddingTerm):
             return term.embedding
-        try:
-            return self.prototypes.vectors[term.key]
-        except KeyError:
-            raise FailedPreconditionError(
-                "the prototype of a value that is new is still being computed",
-                reason="PROTOTYPE_PENDING",
-                remedy="Ask again in a moment.",
-            ) from None
+        return prototype_of(self.prototypes, term.key)
 
     def _ignore(self, terms: Sequence[SpaceTerm], weights: _Floats, parts: _Floats) -> None:
         # A facet whose last label has just gone has nothing that could be ignored.
@@ -115,12 +128,27 @@ class SumSpace:
             parts[number] = -span.directions @ shares[start:stop]
             start = stop
 
+    def agreement(
+        self, terms: Sequence[SpaceTerm], mode: AttributeMode, vectors: Vectors
+    ) -> NDArray[np.float64]:
+        """See `AttributeSpace.agreement`.
 
-def _zero(keep_negative: bool) -> InvalidArgumentError:
-    clipped = "" if keep_negative else " once negative coordinates are set to 0"
-    return InvalidArgumentError(
-        f"the terms cancel out: their sum is zero{clipped}",
-        reason="ZERO_QUERY_VECTOR",
-        field="query",
-        remedy="Add a term, or weigh what is subtracted less.",
-    )
+        Probabilities are the softmax over a facet's values of the cosines to their prototypes,
+        times a constant. With embeddings, the cosine to the whole composition less 1 is added,
+        times the same constant.
+        """
+        composed = self.compose(terms, mode)
+        weights, largest = scaled_weights(terms)
+        rows = vectors.astype(np.float64)
+        found = np.zeros(len(rows))
+        for key, weight in named_attributes(terms).items():
+            values, prototypes = self.prototypes.of(key.facet)
+            scores = CONCENTRATION * (rows @ prototypes.T)
+            found += log_agreement(scores, values.index(key), weight / largest)
+        if any(isinstance(t, EmbeddingTerm) and w for t, w in zip(terms, weights, strict=True)):
+            found += CONCENTRATION * np.minimum(rows @ composed.vector - 1.0, 0.0)
+        return found
+
+    def ranks_by_agreement(self, terms: Sequence[SpaceTerm]) -> bool:
+        """Never: the published order is that of the cosines."""
+        return False

@@ -1,0 +1,63 @@
+"""Heavy work in a process of its own, so that searches keep the GIL, and most of the processors."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+_PR_SET_PDEATHSIG = 1
+# What numpy's linear algebra may be built with; each reads its own.
+_THREAD_LIMITS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+Started = Callable[[subprocess.Popen[bytes]], None]
+
+
+class ProcessFailedError(Exception):
+    """The process ended with another status than 0."""
+
+
+def threads() -> int:
+    """How many threads such a process may use: all processors but one, which answers searches."""
+    return max(1, len(os.sched_getaffinity(0)) - 1)
+
+
+def run(module: str, arguments: Sequence[str], started: Started = lambda process: None) -> None:
+    """Runs `python -m module` to its end.
+
+    Args:
+        module: that calls `step_back` first.
+        arguments: of its command line.
+        started: told the process, so that it can be ended.
+
+    Raises:
+        ProcessFailedError: with its status and the last line that it wrote.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    limits = dict.fromkeys(_THREAD_LIMITS, str(threads()))
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**limits, **os.environ},
+    ) as process:
+        started(process)
+        output, _ = process.communicate()
+    if process.returncode != 0:
+        last = output.decode(errors="replace").strip().splitlines()[-1:]
+        raise ProcessFailedError(f"exit status {process.returncode}: {' '.join(last)}")
+
+
+def step_back(niceness: int) -> None:
+    """In the process: ends with the server, and yields the processors to it.
+
+    Args:
+        niceness: how much, from 0 to 19.
+    """
+    # A killed server cannot end its children; Linux can.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.nice(niceness)

@@ -1,0 +1,1 @@
+"""Measures how well attribute arithmetic retrieves, on any labelled catalogue."""
