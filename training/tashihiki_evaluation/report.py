@@ -97,8 +97,10 @@ def headline_table(report: Report) -> str:
         cells = [_value(found[row], "recall_at_1") for row in shown]
         cells[shown.index(RERANK)] = _interval(found[RERANK], "recall_at_1")
         difference = _signed(found[RERANK]["against_plain_sum"]["difference"])
-        rows.append([task["title"], str(task["queries"]), *cells, difference])
-    return _table(["R@1", "queries", *shown, f"{RERANK} − {PLAIN}"], rows)
+        violation = _value(found[RERANK], "violation_at_10")
+        rows.append([task["title"], str(task["queries"]), *cells, difference, violation])
+    headings = ["R@1", "queries", *shown, f"{RERANK} − {PLAIN}", f"violation@10, {RERANK}"]
+    return _table(headings, rows)
 
 
 def task_table(task: dict[str, Any]) -> str:
