@@ -191,6 +191,14 @@ def test_a_space_stays_when_the_labels_that_made_it_go(collection: Collection) -
     assert ask(collection, [EmbeddingTerm(1.0, goods(45)[7].embedding)])[0] == "i7"  # type: ignore[arg-type]
 
 
+def test_a_few_labels_that_are_left_do_not_replace_a_fit_to_many(collection: Collection) -> None:
+    identity = collection.state.space.identity
+    collection.upsert([ItemRecord(f"i{number}", {}) for number in range(4, 45)])
+    collection.settle()
+    assert not collection.space_pending
+    assert collection.state.space.identity == identity
+
+
 def test_labels_of_pictures_that_do_not_differ_make_no_space(
     library: Library, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -247,6 +255,22 @@ def test_a_facet_that_came_after_the_fit_gets_a_block(collection: Collection) ->
     )
     eventually(lambda: not collection.space_pending, "the end of the fit")
     assert_whole(collection)
+
+
+def test_a_facet_of_look_alikes_gets_a_block_with_its_first_value_that_differs(
+    library: Library,
+) -> None:
+    collection = library.create("shop")
+    plain = goods(45)
+    same = embedding({}, 7)
+    twins = [ItemRecord(f"t{n}", {"make": "ab"[n % 2]}, embedding=same) for n in range(6)]
+    collection.upsert([*plain, *twins])
+    collection.settle()
+    assert "make" not in {block.facet for block in collection.state.space.blocks}
+    collection.upsert([ItemRecord("c", {"make": "c"}, embedding=plain[0].embedding)])
+    eventually(
+        lambda: "make" in {block.facet for block in collection.state.space.blocks}, "its block"
+    )
 
 
 def test_relabelling_without_a_picture_keeps_the_vector(collection: Collection) -> None:

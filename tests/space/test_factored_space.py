@@ -357,10 +357,19 @@ def test_probabilities_of_items_that_were_held_out_are_calibrated() -> None:
 
 
 def test_queries_that_name_attributes_are_ranked_by_agreement() -> None:
-    assert SPACE.ranks_by_agreement([value(0, 1), value(1, 2, -1.0)])
-    assert SPACE.ranks_by_agreement([item(3), value(1, 2)])
-    assert not SPACE.ranks_by_agreement([item(3)])
-    assert not SPACE.ranks_by_agreement([value(0, 1), value(0, 1, -1.0)])
+    for mode in AttributeMode:
+        assert SPACE.ranks_by_agreement([value(0, 1), value(1, 2, -1.0)], mode)
+        assert not SPACE.ranks_by_agreement([item(3)], mode)
+        assert not SPACE.ranks_by_agreement([value(0, 1), value(0, 1, -1.0)], mode)
+    mixed: list[SpaceTerm] = [item(3), value(1, 2)]
+    assert SPACE.ranks_by_agreement(mixed, AttributeMode.REPLACE)
+    assert not SPACE.ranks_by_agreement(mixed, AttributeMode.ADD)
+
+
+def test_values_that_cancel_out_leave_the_item_as_it_is() -> None:
+    alone = SPACE.compose([item(3), value(0, 1)])
+    cancelled = SPACE.compose([item(3), value(1, 2), value(1, 2, -1.0), value(0, 1)])
+    assert_allclose(cancelled.vector, alone.vector, atol=1e-6)
 
 
 def test_agreements_that_are_as_good_as_equal_leave_the_order_to_the_similarities() -> None:

@@ -53,4 +53,4 @@ def test_agreement_with_an_item_counts_its_likeness() -> None:
     likeness = CONCENTRATION * (rows @ SPACE.compose(terms).vector - 1)
     alone = SPACE.agreement(terms[1:], AttributeMode.ADD, rows)
     assert_allclose(SPACE.agreement(terms, AttributeMode.ADD, rows), alone + likeness, atol=1e-3)
-    assert not SPACE.ranks_by_agreement(terms[1:])
+    assert not SPACE.ranks_by_agreement(terms[1:], AttributeMode.REPLACE)

@@ -31,7 +31,7 @@ class _RerankEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTyp
     DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     RERANK_UNSPECIFIED: _Rerank.ValueType  # 0
     """As the space prefers: a factored one ranks where the query names an
-    attribute, the sum never.
+    attribute, unless it is added to what an item shows; the sum never.
     """
     RERANK_OFF: _Rerank.ValueType  # 1
     RERANK_ON: _Rerank.ValueType  # 2
@@ -45,7 +45,7 @@ class Rerank(_Rerank, metaclass=_RerankEnumTypeWrapper):
 
 RERANK_UNSPECIFIED: Rerank.ValueType  # 0
 """As the space prefers: a factored one ranks where the query names an
-attribute, the sum never.
+attribute, unless it is added to what an item shows; the sum never.
 """
 RERANK_OFF: Rerank.ValueType  # 1
 RERANK_ON: Rerank.ValueType  # 2
@@ -146,8 +146,8 @@ class SearchResponse(google.protobuf.message.Message):
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Hit]:
         """Most similar first; equal similarities in the order of their ids. Highest
-        posterior first when they were re-ranked; posteriors that differ by a
-        hundredth of themselves are as good as equal.
+        posterior first when they were re-ranked; their logarithms are
+        rounded to hundredths, and similarity decides between equals.
         """
 
     @property

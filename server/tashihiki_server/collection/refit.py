@@ -38,10 +38,11 @@ from tashihiki_server.vocabulary import AttributeKey, Tally
 
 logger = logging.getLogger(__name__)
 
-# A collection whose space is `auto` becomes factored when this many facets have two values each
-# and one facet labels this many items: with less, an additive model has nothing to go by.
+# A collection whose space is `auto` becomes factored when this many facets have two values each.
 AUTO_FACETS = 2
-AUTO_ITEMS = 8
+# Nothing is fitted before one facet labels so many items: with less, an additive model has nothing
+# to go by, and a space that was fitted to more is better kept.
+MIN_ITEMS = 8
 # Items that came, went or changed since the fit, at least and as a share of the fitted ones. As
 # for the index, which is built again with every fit.
 MIN_CHANGES = 8
@@ -166,10 +167,9 @@ class Refit:
         if self._kind == "sum" or self._in_vain == self._changes:
             return False
         contrasts = sum(facet.values > 1 for facet in tally.values())
-        if self._kind == "auto" and self._stored is None:
-            labelled = max((facet.items for facet in tally.values()), default=0)
-            return contrasts >= AUTO_FACETS and labelled >= AUTO_ITEMS
-        return contrasts > 0
+        needed = AUTO_FACETS if self._kind == "auto" and self._stored is None else 1
+        labelled = max((facet.items for facet in tally.values()), default=0)
+        return contrasts >= needed and labelled >= MIN_ITEMS
 
     def _due(self) -> bool:
         tally = self._gallery.vocabulary.tally()
@@ -177,9 +177,11 @@ class Refit:
             return False
         if self._stored is None:
             return True
-        basis = self._stored.basis
+        fit, basis = self._stored.fit, self._stored.basis
         return self._changes >= max(MIN_CHANGES, CHANGED_SHARE * basis.items) or any(
-            facet.values >= 2 * max(basis.values.get(name, 0), 1) for name, facet in tally.items()
+            facet.values >= 2 * max(basis.values.get(name, 0), 1)
+            or (name in fit.without_contrast and facet.values > fit.values[name])
+            for name, facet in tally.items()
         )
 
     # How

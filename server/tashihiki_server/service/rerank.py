@@ -29,10 +29,12 @@ class Ranking:
     posteriors: NDArray[np.float64] | None = None
 
 
-def reranks(state: State, terms: Sequence[SpaceTerm], choice: bool | None) -> bool:
+def reranks(
+    state: State, terms: Sequence[SpaceTerm], mode: AttributeMode, choice: bool | None
+) -> bool:
     """Whether to rerank: as chosen, or as the space prefers; never without attributes."""
     if choice is None:
-        return state.space.ranks_by_agreement(terms)
+        return state.space.ranks_by_agreement(terms, mode)
     return choice and bool(named_attributes(terms))
 
 

@@ -79,7 +79,7 @@ class SearchApi:
         if request.HasField("filter"):
             condition = filter_from_message(request.filter, "filter")
         answered = self._compose(collection, request)
-        rerank = reranks(answered.state, answered.terms, choice)
+        rerank = reranks(answered.state, answered.terms, answered.mode, choice)
         excluded = set() if request.include_operands else answered.resolution.item_ids
         found = collection.nearest(
             answered.state,

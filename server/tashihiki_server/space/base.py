@@ -165,6 +165,6 @@ class AttributeSpace(Protocol):
         """
         ...
 
-    def ranks_by_agreement(self, terms: Sequence[SpaceTerm]) -> bool:
+    def ranks_by_agreement(self, terms: Sequence[SpaceTerm], mode: AttributeMode) -> bool:
         """Whether, unless told otherwise, the best hits are put in the order of agreement."""
         ...

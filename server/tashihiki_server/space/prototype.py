@@ -48,6 +48,9 @@ class Prototypes:
 
     vectors: Mapping[AttributeKey, Vectors] = field(default_factory=dict)
     _spans: dict[str, FacetSpan] = field(default_factory=dict, compare=False, repr=False)
+    _stacks: dict[str, tuple[list[AttributeKey], Vectors]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
     # Queries that ignore the same facet at once shall measure it once.
     _measuring: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
@@ -58,6 +61,7 @@ class Prototypes:
         return Prototypes(
             {key: vector for key, vector in vectors.items() if vector is not None},
             {facet: span for facet, span in list(self._spans.items()) if facet not in touched},
+            {facet: stack for facet, stack in list(self._stacks.items()) if facet not in touched},
         )
 
     def knows(self, facet: str) -> bool:
@@ -66,8 +70,10 @@ class Prototypes:
 
     def of(self, facet: str) -> tuple[list[AttributeKey], Vectors]:
         """The values of a facet that have prototypes, and these (values, d)."""
-        found = {key: vector for key, vector in self.vectors.items() if key.facet == facet}
-        return list(found), np.array(list(found.values()), dtype=np.float32)
+        if facet not in self._stacks:
+            found = {key: vector for key, vector in self.vectors.items() if key.facet == facet}
+            self._stacks[facet] = list(found), np.array(list(found.values()), dtype=np.float32)
+        return self._stacks[facet]
 
     def span(self, facet: str) -> FacetSpan:
         """What tells the facet's values apart, largest differences first."""

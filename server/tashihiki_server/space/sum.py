@@ -149,6 +149,6 @@ class SumSpace:
             found += CONCENTRATION * np.minimum(rows @ composed.vector - 1.0, 0.0)
         return found
 
-    def ranks_by_agreement(self, terms: Sequence[SpaceTerm]) -> bool:
+    def ranks_by_agreement(self, terms: Sequence[SpaceTerm], mode: AttributeMode) -> bool:
         """Never: the published order is that of the cosines."""
         return False

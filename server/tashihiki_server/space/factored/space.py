@@ -123,11 +123,7 @@ class FactoredSpace:
         """
         weights, largest = scaled_weights(terms)
         ignored = {term.facet for term in terms if isinstance(term, IgnoreTerm)}
-        named = {
-            term.key.facet
-            for term, weight in zip(terms, weights, strict=True)
-            if isinstance(term, AttributeTerm) and weight
-        }
+        named = {key.facet for key in named_attributes(terms)}
         for facet in ignored:
             self._check_ignored(facet)
         closed = ignored | named if mode is AttributeMode.REPLACE else ignored
@@ -230,14 +226,18 @@ class FactoredSpace:
         found += SIMILARITY_WEIGHT * np.minimum(similarities - 1.0, 0.0)
         return found
 
-    def ranks_by_agreement(self, terms: Sequence[SpaceTerm]) -> bool:
+    def ranks_by_agreement(self, terms: Sequence[SpaceTerm], mode: AttributeMode) -> bool:
         """Wherever attributes are named.
 
         The product of the probabilities finds more than the mean of the cosines. Beside an item
         or picture of a value that no label ever named it finds a little less, and far more
-        beside the others (docs/evaluation.md, P3 and P4).
+        beside the others (docs/evaluation.md, P3 and P4). Where attributes are added to what an
+        item shows, their probability alone would leave nothing of that.
         """
-        return bool(named_attributes(terms))
+        mixed = mode is AttributeMode.ADD and any(
+            isinstance(term, EmbeddingTerm) and term.weight for term in terms
+        )
+        return bool(named_attributes(terms)) and not mixed
 
     def _scores(
         self, units: NDArray[np.float64], facet: str
