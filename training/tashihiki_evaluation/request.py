@@ -8,8 +8,7 @@ from pathlib import Path
 
 from tashihiki.errors import InvalidArgumentError
 from tashihiki_evaluation.episodes import PROTOCOLS
-from tashihiki_server.dataset import Dataset, parse_aliases, read_dataset
-from tashihiki_training.most_frequent import most_frequent
+from tashihiki_training.catalogue_options import CatalogueOptions
 from tashihiki_training.settings import Settings
 
 
@@ -26,23 +25,15 @@ class Recipe:
     weights: str
 
 
-@dataclass(frozen=True)
-class EvaluationRequest:
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRequest(CatalogueOptions):
     """The options of `tashihiki evaluate`; its --help explains them.
 
     Attributes:
         recipe: None where the encoder is there already.
     """
 
-    source: Path
     out: Path
-    facets: list[str] = field(default_factory=list)
-    top: list[str] = field(default_factory=list)
-    pattern: str | None = None
-    aliases: list[str] = field(default_factory=list)
-    path_column: str | None = None
-    id_column: str | None = None
-    image_root: Path | None = None
     encoder: str | None = None
     data: Path = Path("data")
     protocols: list[str] = field(default_factory=list)
@@ -51,23 +42,6 @@ class EvaluationRequest:
     seed: int = 0
     workers: int = 2
     recipe: Recipe | None = None
-
-    def dataset(self) -> Dataset:
-        """Reads the catalogue and keeps the most frequent values.
-
-        Raises:
-            InvalidArgumentError: SETTING_INVALID, UNKNOWN_FACET, and as the readers do.
-        """
-        dataset = read_dataset(
-            self.source,
-            pattern=self.pattern,
-            facets=self.facets or None,
-            path_column=self.path_column,
-            id_column=self.id_column,
-            aliases=parse_aliases(self.aliases),
-            image_root=self.image_root,
-        )
-        return most_frequent(dataset, self.top)
 
     def chosen_protocols(self) -> Sequence[str]:
         """The protocols by their names, in their order; all of them by default.
