@@ -15,6 +15,7 @@ import google.rpc.status_pb2
 import sys
 import tashihiki.v1.composition_pb2
 import tashihiki.v1.filter_pb2
+import tashihiki.v1.search_pb2
 import typing
 
 if sys.version_info >= (3, 10):
@@ -71,6 +72,11 @@ class Collection(google.protobuf.message.Message):
     SPACE_IN_FORCE_FIELD_NUMBER: builtins.int
     SPACE_PENDING_FIELD_NUMBER: builtins.int
     SPACE_DIAGNOSTICS_FIELD_NUMBER: builtins.int
+    INDEX_FIELD_NUMBER: builtins.int
+    ENCODER_CHANGE_FIELD_NUMBER: builtins.int
+    PREVIOUS_ENCODER_FIELD_NUMBER: builtins.int
+    FAULT_FIELD_NUMBER: builtins.int
+    TARGET_RECALL_FIELD_NUMBER: builtins.int
     name: builtins.str
     """1 to 63 of a-z, 0-9, `-` and `_`, starting with a letter or digit."""
     encoder: builtins.str
@@ -93,6 +99,17 @@ class Collection(google.protobuf.message.Message):
     """A factored space is being fitted to the items; until it is there, the one
     in force answers.
     """
+    previous_encoder: builtins.str
+    """The encoder that RollBackEncoder goes back to; empty where there is none."""
+    fault: builtins.str
+    """Why the collection cannot be used; empty for a sound one. Only from
+    ListCollections: other calls fail with this reason.
+    """
+    target_recall: builtins.float
+    """As asked for: the share of the ten most similar items that searches shall
+    find, on composed queries. From 0.5 to 1, which compares every item; 0
+    means 0.99. Fixed when the collection is created.
+    """
     @property
     def space(self) -> global___Space:
         """As asked for; `space_in_force` is what it came to."""
@@ -107,6 +124,16 @@ class Collection(google.protobuf.message.Message):
     def space_diagnostics(self) -> global___SpaceDiagnostics:
         """How well the space in force fits the items. Only from GetCollection, and
         only in a factored space.
+        """
+
+    @property
+    def index(self) -> global___IndexStatus:
+        """Only from GetCollection."""
+
+    @property
+    def encoder_change(self) -> global___EncoderChange:
+        """The embeddings are being made again by another encoder; the old ones
+        answer until all are there.
         """
 
     def __init__(
@@ -124,11 +151,119 @@ class Collection(google.protobuf.message.Message):
         space_in_force: global___SpaceKind.ValueType = ...,
         space_pending: builtins.bool = ...,
         space_diagnostics: global___SpaceDiagnostics | None = ...,
+        index: global___IndexStatus | None = ...,
+        encoder_change: global___EncoderChange | None = ...,
+        previous_encoder: builtins.str = ...,
+        fault: builtins.str = ...,
+        target_recall: builtins.float = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["create_time", b"create_time", "space", b"space", "space_diagnostics", b"space_diagnostics"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["aliases", b"aliases", "create_time", b"create_time", "dimension", b"dimension", "encoder", b"encoder", "generation", b"generation", "item_count", b"item_count", "name", b"name", "space", b"space", "space_diagnostics", b"space_diagnostics", "space_in_force", b"space_in_force", "space_pending", b"space_pending", "stale_prototype_count", b"stale_prototype_count"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["create_time", b"create_time", "encoder_change", b"encoder_change", "index", b"index", "space", b"space", "space_diagnostics", b"space_diagnostics"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["aliases", b"aliases", "create_time", b"create_time", "dimension", b"dimension", "encoder", b"encoder", "encoder_change", b"encoder_change", "fault", b"fault", "generation", b"generation", "index", b"index", "item_count", b"item_count", "name", b"name", "previous_encoder", b"previous_encoder", "space", b"space", "space_diagnostics", b"space_diagnostics", "space_in_force", b"space_in_force", "space_pending", b"space_pending", "stale_prototype_count", b"stale_prototype_count", "target_recall", b"target_recall"]) -> None: ...
 
 global___Collection = Collection
+
+@typing.final
+class IndexStatus(google.protobuf.message.Message):
+    """What searches look items up in."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROUTE_FIELD_NUMBER: builtins.int
+    INDEXED_COUNT_FIELD_NUMBER: builtins.int
+    NEWER_COUNT_FIELD_NUMBER: builtins.int
+    REMOVED_COUNT_FIELD_NUMBER: builtins.int
+    PENDING_FIELD_NUMBER: builtins.int
+    CURVE_FIELD_NUMBER: builtins.int
+    route: tashihiki.v1.search_pb2.SearchRoute.ValueType
+    """How unfiltered searches go at present."""
+    indexed_count: builtins.int
+    """Items that the index holds, those changed or deleted since left out."""
+    newer_count: builtins.int
+    """Items newer than the index, which are compared one by one."""
+    removed_count: builtins.int
+    """Rows of the index whose items have changed or gone."""
+    pending: builtins.bool
+    """Whether an index is being built, or will be soon."""
+    @property
+    def curve(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RecallPoint]:
+        """What the build measured on sampled compositions."""
+
+    def __init__(
+        self,
+        *,
+        route: tashihiki.v1.search_pb2.SearchRoute.ValueType = ...,
+        indexed_count: builtins.int = ...,
+        newer_count: builtins.int = ...,
+        removed_count: builtins.int = ...,
+        pending: builtins.bool = ...,
+        curve: collections.abc.Iterable[global___RecallPoint] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["curve", b"curve", "indexed_count", b"indexed_count", "newer_count", b"newer_count", "pending", b"pending", "removed_count", b"removed_count", "route", b"route"]) -> None: ...
+
+global___IndexStatus = IndexStatus
+
+@typing.final
+class RecallPoint(google.protobuf.message.Message):
+    """A setting of a route, and what it came to."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROUTE_FIELD_NUMBER: builtins.int
+    SETTING_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    RECALL_FIELD_NUMBER: builtins.int
+    SECONDS_FIELD_NUMBER: builtins.int
+    CHOSEN_FIELD_NUMBER: builtins.int
+    route: tashihiki.v1.search_pb2.SearchRoute.ValueType
+    setting: builtins.float
+    """Of NGT: epsilon; of the cells: how many are looked through."""
+    count: builtins.int
+    """How many neighbours were asked for."""
+    recall: builtins.float
+    """Of so many, against exact search."""
+    seconds: builtins.float
+    """Median time of a look-up, in the process that built the index."""
+    chosen: builtins.bool
+    """Whether searches use it."""
+    def __init__(
+        self,
+        *,
+        route: tashihiki.v1.search_pb2.SearchRoute.ValueType = ...,
+        setting: builtins.float = ...,
+        count: builtins.int = ...,
+        recall: builtins.float = ...,
+        seconds: builtins.float = ...,
+        chosen: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["chosen", b"chosen", "count", b"count", "recall", b"recall", "route", b"route", "seconds", b"seconds", "setting", b"setting"]) -> None: ...
+
+global___RecallPoint = RecallPoint
+
+@typing.final
+class EncoderChange(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENCODER_FIELD_NUMBER: builtins.int
+    DONE_COUNT_FIELD_NUMBER: builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: builtins.int
+    FAULT_FIELD_NUMBER: builtins.int
+    encoder: builtins.str
+    """Fingerprint of the encoder that is changed to."""
+    done_count: builtins.int
+    total_count: builtins.int
+    fault: builtins.str
+    """Why it cannot go on, in words; empty while it does."""
+    def __init__(
+        self,
+        *,
+        encoder: builtins.str = ...,
+        done_count: builtins.int = ...,
+        total_count: builtins.int = ...,
+        fault: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["done_count", b"done_count", "encoder", b"encoder", "fault", b"fault", "total_count", b"total_count"]) -> None: ...
+
+global___EncoderChange = EncoderChange
 
 @typing.final
 class Space(google.protobuf.message.Message):
@@ -294,15 +429,21 @@ class CreateCollectionRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     COLLECTION_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """1 to 128 bytes; a request that was carried out and is sent again with the
+    same id gets the same answer. None when empty.
+    """
     @property
     def collection(self) -> global___Collection: ...
     def __init__(
         self,
         *,
         collection: global___Collection | None = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["collection", b"collection"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["collection", b"collection"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "request_id", b"request_id"]) -> None: ...
 
 global___CreateCollectionRequest = CreateCollectionRequest
 
@@ -400,13 +541,17 @@ class DeleteCollectionRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
+    ALLOW_MISSING_FIELD_NUMBER: builtins.int
     name: builtins.str
+    allow_missing: builtins.bool
+    """Succeed when there is no such collection."""
     def __init__(
         self,
         *,
         name: builtins.str = ...,
+        allow_missing: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["name", b"name"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["allow_missing", b"allow_missing", "name", b"name"]) -> None: ...
 
 global___DeleteCollectionRequest = DeleteCollectionRequest
 
@@ -447,9 +592,15 @@ class Item(google.protobuf.message.Message):
     UPDATE_TIME_FIELD_NUMBER: builtins.int
     VECTOR_FIELD_NUMBER: builtins.int
     THUMBNAIL_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    IMAGE_SHA256_FIELD_NUMBER: builtins.int
     id: builtins.str
     thumbnail: builtins.bytes
     """A small JPEG; only when asked for."""
+    etag: builtins.str
+    """Changes with every write of the item."""
+    image_sha256: builtins.bytes
+    """Of the encoded picture that was sent; empty for an item given as a vector."""
     @property
     def attributes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Facet to value. A facet that is absent is unlabelled."""
@@ -476,9 +627,11 @@ class Item(google.protobuf.message.Message):
         update_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         vector: tashihiki.v1.composition_pb2.Vector | None = ...,
         thumbnail: builtins.bytes = ...,
+        etag: builtins.str = ...,
+        image_sha256: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["create_time", b"create_time", "metadata", b"metadata", "update_time", b"update_time", "vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "create_time", b"create_time", "id", b"id", "metadata", b"metadata", "thumbnail", b"thumbnail", "update_time", b"update_time", "vector", b"vector"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "create_time", b"create_time", "etag", b"etag", "id", b"id", "image_sha256", b"image_sha256", "metadata", b"metadata", "thumbnail", b"thumbnail", "update_time", b"update_time", "vector", b"vector"]) -> None: ...
 
 global___Item = Item
 
@@ -507,10 +660,13 @@ class ItemInput(google.protobuf.message.Message):
     VECTOR_FIELD_NUMBER: builtins.int
     ATTRIBUTES_FIELD_NUMBER: builtins.int
     METADATA_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
     id: builtins.str
     """1 to 512 bytes of text without control characters."""
     image: builtins.bytes
     """An encoded picture."""
+    etag: builtins.str
+    """Write only if the item has this etag, else ABORTED, reason ETAG_MISMATCH."""
     @property
     def vector(self) -> tashihiki.v1.composition_pb2.Vector:
         """A vector of the collection's dimension; it is normalised."""
@@ -529,9 +685,10 @@ class ItemInput(google.protobuf.message.Message):
         vector: tashihiki.v1.composition_pb2.Vector | None = ...,
         attributes: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         metadata: google.protobuf.struct_pb2.Struct | None = ...,
+        etag: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["content", b"content", "image", b"image", "metadata", b"metadata", "vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "content", b"content", "id", b"id", "image", b"image", "metadata", b"metadata", "vector", b"vector"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attributes", b"attributes", "content", b"content", "etag", b"etag", "id", b"id", "image", b"image", "metadata", b"metadata", "vector", b"vector"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "vector"] | None: ...
 
 global___ItemInput = ItemInput
@@ -543,9 +700,16 @@ class UpsertItemsRequest(google.protobuf.message.Message):
     COLLECTION_FIELD_NUMBER: builtins.int
     ITEMS_FIELD_NUMBER: builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     collection: builtins.str
     allow_partial: builtins.bool
     """Write the sound items even when others are refused."""
+    request_id: builtins.str
+    """1 to 128 bytes; a request that was carried out and is sent again with the
+    same id within a day, and the next 100,000 such requests, changes nothing
+    and gets the same answer. INVALID_ARGUMENT, reason REQUEST_ID_REUSED, when
+    it asks for something else. None when empty.
+    """
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ItemInput]: ...
     def __init__(
@@ -554,8 +718,9 @@ class UpsertItemsRequest(google.protobuf.message.Message):
         collection: builtins.str = ...,
         items: collections.abc.Iterable[global___ItemInput] | None = ...,
         allow_partial: builtins.bool = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["allow_partial", b"allow_partial", "collection", b"collection", "items", b"items"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["allow_partial", b"allow_partial", "collection", b"collection", "items", b"items", "request_id", b"request_id"]) -> None: ...
 
 global___UpsertItemsRequest = UpsertItemsRequest
 
@@ -565,18 +730,35 @@ class UpsertItemsResponse(google.protobuf.message.Message):
 
     UPSERTED_COUNT_FIELD_NUMBER: builtins.int
     ERRORS_FIELD_NUMBER: builtins.int
+    UNCHANGED_COUNT_FIELD_NUMBER: builtins.int
+    UNCHANGED_IMAGE_COUNT_FIELD_NUMBER: builtins.int
+    ETAGS_FIELD_NUMBER: builtins.int
     upserted_count: builtins.int
+    """Items that are now as the request has them."""
+    unchanged_count: builtins.int
+    """Among `upserted_count`, items that were so already: nothing was written."""
+    unchanged_image_count: builtins.int
+    """Pictures that were not encoded, since they are the same files as before."""
     @property
     def errors(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ItemError]:
         """Only with `allow_partial`."""
+
+    @property
+    def etags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """One for each item of the request, in the same order; empty for those
+        refused.
+        """
 
     def __init__(
         self,
         *,
         upserted_count: builtins.int = ...,
         errors: collections.abc.Iterable[global___ItemError] | None = ...,
+        unchanged_count: builtins.int = ...,
+        unchanged_image_count: builtins.int = ...,
+        etags: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["errors", b"errors", "upserted_count", b"upserted_count"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["errors", b"errors", "etags", b"etags", "unchanged_count", b"unchanged_count", "unchanged_image_count", b"unchanged_image_count", "upserted_count", b"upserted_count"]) -> None: ...
 
 global___UpsertItemsResponse = UpsertItemsResponse
 
@@ -708,11 +890,14 @@ class DeleteItemsRequest(google.protobuf.message.Message):
     COLLECTION_FIELD_NUMBER: builtins.int
     IDS_FIELD_NUMBER: builtins.int
     MISSING_ITEMS_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
     collection: builtins.str
     missing_items: tashihiki.v1.composition_pb2.MissingItems.ValueType
     """What to do with ids that are not there: NOT_FOUND and nothing is deleted,
     or skip and report them.
     """
+    request_id: builtins.str
+    """As in UpsertItemsRequest."""
     @property
     def ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
     def __init__(
@@ -721,8 +906,9 @@ class DeleteItemsRequest(google.protobuf.message.Message):
         collection: builtins.str = ...,
         ids: collections.abc.Iterable[builtins.str] | None = ...,
         missing_items: tashihiki.v1.composition_pb2.MissingItems.ValueType = ...,
+        request_id: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["collection", b"collection", "ids", b"ids", "missing_items", b"missing_items"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["collection", b"collection", "ids", b"ids", "missing_items", b"missing_items", "request_id", b"request_id"]) -> None: ...
 
 global___DeleteItemsRequest = DeleteItemsRequest
 

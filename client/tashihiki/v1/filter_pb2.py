@@ -22,19 +22,26 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tashihiki/v1/filter.proto\x12\x0ctashihiki.v1\"\xc6\x01\n\x06\x46ilter\x12)\n\x08\x66\x61\x63\x65t_in\x18\x01 \x01(\x0b\x32\x15.tashihiki.v1.FacetInH\x00\x12$\n\x03\x61nd\x18\x02 \x01(\x0b\x32\x15.tashihiki.v1.FiltersH\x00\x12#\n\x02or\x18\x03 \x01(\x0b\x32\x15.tashihiki.v1.FiltersH\x00\x12#\n\x03not\x18\x04 \x01(\x0b\x32\x14.tashihiki.v1.FilterH\x00\x12\x14\n\nexpression\x18\x05 \x01(\tH\x00\x42\x0b\n\tpredicate\"0\n\x07\x46ilters\x12%\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x14.tashihiki.v1.Filter\"(\n\x07\x46\x61\x63\x65tIn\x12\r\n\x05\x66\x61\x63\x65t\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tashihiki/v1/filter.proto\x12\x0ctashihiki.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xd6\x02\n\x06\x46ilter\x12)\n\x08\x66\x61\x63\x65t_in\x18\x01 \x01(\x0b\x32\x15.tashihiki.v1.FacetInH\x00\x12$\n\x03\x61nd\x18\x02 \x01(\x0b\x32\x15.tashihiki.v1.FiltersH\x00\x12#\n\x02or\x18\x03 \x01(\x0b\x32\x15.tashihiki.v1.FiltersH\x00\x12#\n\x03not\x18\x04 \x01(\x0b\x32\x14.tashihiki.v1.FilterH\x00\x12\x14\n\nexpression\x18\x05 \x01(\tH\x00\x12\x35\n\x0emetadata_range\x18\x06 \x01(\x0b\x32\x1b.tashihiki.v1.MetadataRangeH\x00\x12/\n\x0bmetadata_in\x18\x07 \x01(\x0b\x32\x18.tashihiki.v1.MetadataInH\x00\x12&\n\x06\x65xists\x18\x08 \x01(\x0b\x32\x14.tashihiki.v1.ExistsH\x00\x42\x0b\n\tpredicate\"0\n\x07\x46ilters\x12%\n\x07\x66ilters\x18\x01 \x03(\x0b\x32\x14.tashihiki.v1.Filter\"(\n\x07\x46\x61\x63\x65tIn\x12\r\n\x05\x66\x61\x63\x65t\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"\xaf\x01\n\rMetadataRange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x15\n\x08\x61t_least\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tmore_than\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07\x61t_most\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x16\n\tless_than\x18\x05 \x01(\x01H\x03\x88\x01\x01\x42\x0b\n\t_at_leastB\x0c\n\n_more_thanB\n\n\x08_at_mostB\x0c\n\n_less_than\"B\n\nMetadataIn\x12\x0c\n\x04path\x18\x01 \x01(\t\x12&\n\x06values\x18\x02 \x03(\x0b\x32\x16.google.protobuf.Value\"8\n\x06\x45xists\x12\x0f\n\x05\x66\x61\x63\x65t\x18\x01 \x01(\tH\x00\x12\x12\n\x08metadata\x18\x02 \x01(\tH\x00\x42\t\n\x07subjectb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tashihiki.v1.filter_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FILTER']._serialized_start=44
-  _globals['_FILTER']._serialized_end=242
-  _globals['_FILTERS']._serialized_start=244
-  _globals['_FILTERS']._serialized_end=292
-  _globals['_FACETIN']._serialized_start=294
-  _globals['_FACETIN']._serialized_end=334
+  _globals['_FILTER']._serialized_start=74
+  _globals['_FILTER']._serialized_end=416
+  _globals['_FILTERS']._serialized_start=418
+  _globals['_FILTERS']._serialized_end=466
+  _globals['_FACETIN']._serialized_start=468
+  _globals['_FACETIN']._serialized_end=508
+  _globals['_METADATARANGE']._serialized_start=511
+  _globals['_METADATARANGE']._serialized_end=686
+  _globals['_METADATAIN']._serialized_start=688
+  _globals['_METADATAIN']._serialized_end=754
+  _globals['_EXISTS']._serialized_start=756
+  _globals['_EXISTS']._serialized_end=812
 # @@protoc_insertion_point(module_scope)

@@ -8,14 +8,18 @@ import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
+import google.protobuf.struct_pb2
 import typing
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Filter(google.protobuf.message.Message):
-    """Which items may be hits, by their attributes. An item without a label for a
-    facet matches no FacetIn of that facet.
+    """Which items may be hits, by their attributes and metadata. An item without a
+    label for a facet matches no FacetIn of that facet; one without the metadata
+    matches no condition on it.
+
+    A path into the metadata is the keys joined by dots: `price`, `size.width`.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -25,21 +29,33 @@ class Filter(google.protobuf.message.Message):
     OR_FIELD_NUMBER: builtins.int
     NOT_FIELD_NUMBER: builtins.int
     EXPRESSION_FIELD_NUMBER: builtins.int
+    METADATA_RANGE_FIELD_NUMBER: builtins.int
+    METADATA_IN_FIELD_NUMBER: builtins.int
+    EXISTS_FIELD_NUMBER: builtins.int
     expression: builtins.str
     """The text form, for example
-    `colour in (red, blue) and not background:wood`.
+    `colour in (red, blue) and metadata.price < 20`.
     """
     @property
     def facet_in(self) -> global___FacetIn: ...
+    @property
+    def metadata_range(self) -> global___MetadataRange: ...
+    @property
+    def metadata_in(self) -> global___MetadataIn: ...
+    @property
+    def exists(self) -> global___Exists: ...
     def __init__(
         self,
         *,
         facet_in: global___FacetIn | None = ...,
         expression: builtins.str = ...,
+        metadata_range: global___MetadataRange | None = ...,
+        metadata_in: global___MetadataIn | None = ...,
+        exists: global___Exists | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["and", b"and", "expression", b"expression", "facet_in", b"facet_in", "not", b"not", "or", b"or", "predicate", b"predicate"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["and", b"and", "expression", b"expression", "facet_in", b"facet_in", "not", b"not", "or", b"or", "predicate", b"predicate"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["predicate", b"predicate"]) -> typing.Literal["facet_in", "and", "or", "not", "expression"] | None: ...
+    def HasField(self, field_name: typing.Literal["and", b"and", "exists", b"exists", "expression", b"expression", "facet_in", b"facet_in", "metadata_in", b"metadata_in", "metadata_range", b"metadata_range", "not", b"not", "or", b"or", "predicate", b"predicate"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["and", b"and", "exists", b"exists", "expression", b"expression", "facet_in", b"facet_in", "metadata_in", b"metadata_in", "metadata_range", b"metadata_range", "not", b"not", "or", b"or", "predicate", b"predicate"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["predicate", b"predicate"]) -> typing.Literal["facet_in", "and", "or", "not", "expression", "metadata_range", "metadata_in", "exists"] | None: ...
 
 global___Filter = Filter
 
@@ -79,3 +95,86 @@ class FacetIn(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["facet", b"facet", "values", b"values"]) -> None: ...
 
 global___FacetIn = FacetIn
+
+@typing.final
+class MetadataRange(google.protobuf.message.Message):
+    """The metadata has a number there, within these bounds; at least one is set."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: builtins.int
+    AT_LEAST_FIELD_NUMBER: builtins.int
+    MORE_THAN_FIELD_NUMBER: builtins.int
+    AT_MOST_FIELD_NUMBER: builtins.int
+    LESS_THAN_FIELD_NUMBER: builtins.int
+    path: builtins.str
+    at_least: builtins.float
+    more_than: builtins.float
+    at_most: builtins.float
+    less_than: builtins.float
+    def __init__(
+        self,
+        *,
+        path: builtins.str = ...,
+        at_least: builtins.float | None = ...,
+        more_than: builtins.float | None = ...,
+        at_most: builtins.float | None = ...,
+        less_than: builtins.float | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_at_least", b"_at_least", "_at_most", b"_at_most", "_less_than", b"_less_than", "_more_than", b"_more_than", "at_least", b"at_least", "at_most", b"at_most", "less_than", b"less_than", "more_than", b"more_than"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_at_least", b"_at_least", "_at_most", b"_at_most", "_less_than", b"_less_than", "_more_than", b"_more_than", "at_least", b"at_least", "at_most", b"at_most", "less_than", b"less_than", "more_than", b"more_than", "path", b"path"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_at_least", b"_at_least"]) -> typing.Literal["at_least"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_at_most", b"_at_most"]) -> typing.Literal["at_most"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_less_than", b"_less_than"]) -> typing.Literal["less_than"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_more_than", b"_more_than"]) -> typing.Literal["more_than"] | None: ...
+
+global___MetadataRange = MetadataRange
+
+@typing.final
+class MetadataIn(google.protobuf.message.Message):
+    """The metadata has one of these there. Text, numbers and booleans can be
+    compared, and are of different kinds: "3" is not 3.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: builtins.int
+    VALUES_FIELD_NUMBER: builtins.int
+    path: builtins.str
+    @property
+    def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.protobuf.struct_pb2.Value]: ...
+    def __init__(
+        self,
+        *,
+        path: builtins.str = ...,
+        values: collections.abc.Iterable[google.protobuf.struct_pb2.Value] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["path", b"path", "values", b"values"]) -> None: ...
+
+global___MetadataIn = MetadataIn
+
+@typing.final
+class Exists(google.protobuf.message.Message):
+    """There is a label for the facet, or anything but null at the path."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FACET_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
+    facet: builtins.str
+    metadata: builtins.str
+    def __init__(
+        self,
+        *,
+        facet: builtins.str = ...,
+        metadata: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["facet", b"facet", "metadata", b"metadata", "subject", b"subject"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["facet", b"facet", "metadata", b"metadata", "subject", b"subject"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["subject", b"subject"]) -> typing.Literal["facet", "metadata"] | None: ...
+
+global___Exists = Exists

@@ -64,6 +64,10 @@ class _SearchRouteEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     SEARCH_ROUTE_EXACT: _SearchRoute.ValueType  # 2
     """Every admitted item was compared."""
+    SEARCH_ROUTE_CELLS: _SearchRoute.ValueType  # 3
+    """The items of the cells nearest to the query were compared, and those newer
+    than the cells.
+    """
 
 class SearchRoute(_SearchRoute, metaclass=_SearchRouteEnumTypeWrapper):
     """How the nearest items were found."""
@@ -75,6 +79,10 @@ one.
 """
 SEARCH_ROUTE_EXACT: SearchRoute.ValueType  # 2
 """Every admitted item was compared."""
+SEARCH_ROUTE_CELLS: SearchRoute.ValueType  # 3
+"""The items of the cells nearest to the query were compared, and those newer
+than the cells.
+"""
 global___SearchRoute = SearchRoute
 
 @typing.final
@@ -91,6 +99,10 @@ class SearchRequest(google.protobuf.message.Message):
     INCLUDE_THUMBNAILS_FIELD_NUMBER: builtins.int
     ATTRIBUTE_MODE_FIELD_NUMBER: builtins.int
     RERANK_FIELD_NUMBER: builtins.int
+    MIN_SIMILARITY_FIELD_NUMBER: builtins.int
+    GROUPING_FIELD_NUMBER: builtins.int
+    DIVERSITY_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
     collection: builtins.str
     limit: builtins.int
     """1 to 1000; 0 means 10."""
@@ -103,10 +115,20 @@ class SearchRequest(google.protobuf.message.Message):
     """Also return the hits' thumbnails."""
     attribute_mode: tashihiki.v1.composition_pb2.AttributeMode.ValueType
     rerank: global___Rerank.ValueType
+    min_similarity: builtins.float
+    """Only hits at least as similar, in [-1, 1]."""
+    page_token: builtins.str
+    """`next_page_token` of the page before. Everything else but `limit` must be
+    as it was there.
+    """
     @property
     def query(self) -> tashihiki.v1.composition_pb2.Query: ...
     @property
     def filter(self) -> tashihiki.v1.filter_pb2.Filter: ...
+    @property
+    def grouping(self) -> global___Grouping: ...
+    @property
+    def diversity(self) -> global___Diversity: ...
     def __init__(
         self,
         *,
@@ -120,11 +142,61 @@ class SearchRequest(google.protobuf.message.Message):
         include_thumbnails: builtins.bool = ...,
         attribute_mode: tashihiki.v1.composition_pb2.AttributeMode.ValueType = ...,
         rerank: global___Rerank.ValueType = ...,
+        min_similarity: builtins.float | None = ...,
+        grouping: global___Grouping | None = ...,
+        diversity: global___Diversity | None = ...,
+        page_token: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["filter", b"filter", "query", b"query"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribute_mode", b"attribute_mode", "collection", b"collection", "filter", b"filter", "include_operands", b"include_operands", "include_thumbnails", b"include_thumbnails", "include_vector", b"include_vector", "limit", b"limit", "missing_items", b"missing_items", "query", b"query", "rerank", b"rerank"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_min_similarity", b"_min_similarity", "diversity", b"diversity", "filter", b"filter", "grouping", b"grouping", "min_similarity", b"min_similarity", "query", b"query"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_min_similarity", b"_min_similarity", "attribute_mode", b"attribute_mode", "collection", b"collection", "diversity", b"diversity", "filter", b"filter", "grouping", b"grouping", "include_operands", b"include_operands", "include_thumbnails", b"include_thumbnails", "include_vector", b"include_vector", "limit", b"limit", "min_similarity", b"min_similarity", "missing_items", b"missing_items", "page_token", b"page_token", "query", b"query", "rerank", b"rerank"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_min_similarity", b"_min_similarity"]) -> typing.Literal["min_similarity"] | None: ...
 
 global___SearchRequest = SearchRequest
+
+@typing.final
+class Grouping(google.protobuf.message.Message):
+    """At most so many hits of one value."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FACET_FIELD_NUMBER: builtins.int
+    MAX_PER_VALUE_FIELD_NUMBER: builtins.int
+    facet: builtins.str
+    """Items without a label for it are not limited."""
+    max_per_value: builtins.int
+    """1 when 0."""
+    def __init__(
+        self,
+        *,
+        facet: builtins.str = ...,
+        max_per_value: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["facet", b"facet", "max_per_value", b"max_per_value"]) -> None: ...
+
+global___Grouping = Grouping
+
+@typing.final
+class Diversity(google.protobuf.message.Message):
+    """Hits that differ from each other, by maximal marginal relevance (Carbonell
+    and Goldstein 1998): each next hit has the largest
+    `balance * similarity - (1 - balance) * largest cosine to a hit before it`,
+    among the max(100, 4 * limit) most similar items. They stay in the order in
+    which they were chosen. Without re-ranking, and on one page.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BALANCE_FIELD_NUMBER: builtins.int
+    balance: builtins.float
+    """In (0, 1]; 1 is similarity alone."""
+    def __init__(
+        self,
+        *,
+        balance: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["balance", b"balance"]) -> None: ...
+
+global___Diversity = Diversity
 
 @typing.final
 class SearchResponse(google.protobuf.message.Message):
@@ -138,11 +210,19 @@ class SearchResponse(google.protobuf.message.Message):
     ROUTE_FIELD_NUMBER: builtins.int
     VECTOR_FIELD_NUMBER: builtins.int
     BLOCKS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     norm: builtins.float
     """Euclidean norm of the composition before it is normalised."""
     generation: builtins.int
     """The published state of space and index that answered."""
     route: global___SearchRoute.ValueType
+    next_page_token: builtins.str
+    """Empty when there are no more hits, and with grouping or diversity. The
+    pages that follow are answered with the prototypes of this one: an item
+    that does not change is on exactly one of them, however many others are
+    written meanwhile. A token lasts until the space is fitted again, the
+    server restarts or many newer ones are issued; PAGE_TOKEN_EXPIRED says so.
+    """
     @property
     def hits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Hit]:
         """Most similar first; equal similarities in the order of their ids. Highest
@@ -175,9 +255,10 @@ class SearchResponse(google.protobuf.message.Message):
         route: global___SearchRoute.ValueType = ...,
         vector: tashihiki.v1.composition_pb2.Vector | None = ...,
         blocks: collections.abc.Iterable[tashihiki.v1.composition_pb2.ComposedBlock] | None = ...,
+        next_page_token: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["blocks", b"blocks", "generation", b"generation", "hits", b"hits", "norm", b"norm", "route", b"route", "terms", b"terms", "unresolved_terms", b"unresolved_terms", "vector", b"vector"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["blocks", b"blocks", "generation", b"generation", "hits", b"hits", "next_page_token", b"next_page_token", "norm", b"norm", "route", b"route", "terms", b"terms", "unresolved_terms", b"unresolved_terms", "vector", b"vector"]) -> None: ...
 
 global___SearchResponse = SearchResponse
 
