@@ -30,7 +30,7 @@ lint: $(VENV)/dev ## Formatting, types, and generated code that is current.
 proto: ## Generate client/tashihiki/v1 from proto/.
 	proto/generate.sh ../client
 
-bench: $(VENV)/dev ## Measure; docs/performance.md has the tables.
+bench: $(VENV)/bench ## Measure; docs/performance.md has the tables.
 	$(BIN)/python -m benchmarks
 
 evaluation: $(VENV)/dev ## Evaluate the demo, and FASHION; docs/evaluation.md has the tables.
@@ -58,4 +58,9 @@ $(VENV)/dev: $(VENV)/server
 	@echo Installing what training and the tests need …
 	$(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(VENV)/bench: $(VENV)/dev
+	@echo Installing what the benchmarks compare with …
+	$(BIN)/pip install --quiet --editable '.[bench]'
 	touch $@

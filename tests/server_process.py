@@ -23,6 +23,20 @@ SECONDS = 60.0
 _PORT = re.compile(r"serves on \S*?:(\d+)")
 
 
+class RefusedStartError(AssertionError):
+    """A server that ended before it served.
+
+    Attributes:
+        status: its exit status; negative where a signal ended it.
+        log: what it wrote to standard error.
+    """
+
+    def __init__(self, status: int, log: str) -> None:
+        super().__init__(f"the server did not start: exit status {status}: {log[-600:]}")
+        self.status = status
+        self.log = log
+
+
 class ServerProcess:
     """A running server and a channel to it."""
 
@@ -47,7 +61,9 @@ class ServerProcess:
         for line in self.process.stdout:
             if found := _PORT.search(line.decode()):
                 return int(found.group(1))
-        raise AssertionError(f"the server did not start: {self.log}")
+        status = self.process.wait(SECONDS)
+        self.process.stdout.close()
+        raise RefusedStartError(status, self.log)
 
     @property
     def log(self) -> str:

@@ -14,28 +14,60 @@ from tashihiki_server.encoder.manifest import MODEL_FILE, Manifest, sha256
 SIZE = 32
 GRID = 4
 DIMENSION = 3 * GRID * GRID
+_NOTHING = 1e-30
 
 
-def write_tiny_encoder(folder: Path, name: str = "tiny") -> Manifest:
-    """Writes a bundle whose embedding is the normalised mean colour of GRID × GRID tiles."""
+def write_tiny_encoder(
+    folder: Path, name: str = "tiny", *, grid: int = GRID, negative: bool = False, work: int = 0
+) -> Manifest:
+    """Writes a bundle whose embedding is the normalised mean colour of GRID × GRID tiles.
+
+    Args:
+        folder: that does not exist.
+        name: of the encoder.
+        grid: tiles on a side; `tiny_embedding` knows the answers for GRID.
+        negative: whether colours are inverted, which `tiny_embedding` does not do.
+        work: edge of a square matrix that is multiplied in vain for each picture, to take time.
+    """
     folder.mkdir(parents=True)
-    tile = SIZE // GRID
+    tile = SIZE // grid
+    dimension = 3 * grid * grid
+    colours = "planes"
+    added = []
+    if negative:
+        colours = "colours"
+        added.append(helper.make_node("Sub", ["white", "planes"], ["colours"]))
+    if work:
+        added += [
+            helper.make_node("ReduceMax", ["float"], ["brightest"], keepdims=0),
+            helper.make_node("Expand", ["brightest", "square"], ["matrix"]),
+            helper.make_node("MatMul", ["matrix", "matrix"], ["product"]),
+            helper.make_node("ReduceMean", ["product"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["mean", "nothing"], ["vain"]),
+        ]
     nodes = [
         helper.make_node("Cast", ["pixels"], ["float"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["float"], ["planes"], perm=[0, 3, 1, 2]),
+        *added,
         helper.make_node(
-            "AveragePool", ["planes"], ["tiles"], kernel_shape=[tile, tile], strides=[tile, tile]
+            "AveragePool", [colours], ["tiles"], kernel_shape=[tile, tile], strides=[tile, tile]
         ),
         helper.make_node("Flatten", ["tiles"], ["flat"]),
         helper.make_node("Add", ["flat", "floor"], ["positive"]),
-        helper.make_node("LpNormalization", ["positive"], ["embedding"], axis=1, p=2),
+        helper.make_node("Add", ["positive", "vain"], ["busy"]),
+        helper.make_node("LpNormalization", ["busy"], ["embedding"], axis=1, p=2),
     ]
     graph = helper.make_graph(
         nodes,
         name,
         [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", SIZE, SIZE, 3])],
-        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", DIMENSION])],
-        [helper.make_tensor("floor", TensorProto.FLOAT, [1], [1.0])],
+        [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", dimension])],
+        [
+            helper.make_tensor("floor", TensorProto.FLOAT, [1], [1.0]),
+            helper.make_tensor("white", TensorProto.FLOAT, [1], [255.0]),
+            helper.make_tensor("square", TensorProto.INT64, [2], [work, work]),
+            helper.make_tensor("nothing" if work else "vain", TensorProto.FLOAT, [1], [_NOTHING]),
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     onnx.save(model, str(folder / MODEL_FILE))
@@ -47,7 +79,7 @@ def write_tiny_encoder(folder: Path, name: str = "tiny") -> Manifest:
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
         pooling="mean",
-        dimension=DIMENSION,
+        dimension=dimension,
         model_sha256=sha256(folder / MODEL_FILE),
     )
     manifest.write(folder)

@@ -7,11 +7,14 @@ from tashihiki.aio import AsyncClient
 from tashihiki.catalog import (
     Collection,
     DeleteResult,
+    EncoderChange,
     FacetAngle,
     FacetDiagnostics,
     FacetSummary,
+    IndexStatus,
     Item,
     ItemError,
+    RecallPoint,
     Space,
     SpaceDiagnostics,
     StoredItem,
@@ -21,7 +24,15 @@ from tashihiki.catalog import (
 from tashihiki.client import Client
 from tashihiki.composition import Composition, attribute, facet, image, item, vector
 from tashihiki.config import KeepAliveConfig, RetryConfig, TLSConfig
+from tashihiki.discovery import (
+    Duplicate,
+    DuplicateGroup,
+    LabelSuggestion,
+    LabelSuggestions,
+    Sample,
+)
 from tashihiki.errors import (
+    AbortedError,
     AlreadyExistsError,
     CancelledError,
     DeadlineExceededError,
@@ -34,7 +45,7 @@ from tashihiki.errors import (
     UnavailableError,
     UnknownError,
 )
-from tashihiki.filters import Filter
+from tashihiki.filters import Filter, exists, metadata
 from tashihiki.query import Search
 from tashihiki.results import (
     BlockSimilarity,
@@ -48,8 +59,10 @@ from tashihiki.results import (
     SearchRoute,
     UnresolvedTerm,
 )
+from tashihiki.snapshots import Snapshot
 
 __all__ = [
+    "AbortedError",
     "AlreadyExistsError",
     "AsyncClient",
     "BlockSimilarity",
@@ -62,6 +75,9 @@ __all__ = [
     "Contribution",
     "DeadlineExceededError",
     "DeleteResult",
+    "Duplicate",
+    "DuplicateGroup",
+    "EncoderChange",
     "FacetAngle",
     "FacetDiagnostics",
     "FacetSummary",
@@ -69,18 +85,24 @@ __all__ = [
     "Filter",
     "HealthStatus",
     "Hit",
+    "IndexStatus",
     "InternalError",
     "InvalidArgumentError",
     "Item",
     "ItemError",
     "KeepAliveConfig",
+    "LabelSuggestion",
+    "LabelSuggestions",
     "NotFoundError",
+    "RecallPoint",
     "ResolvedTerm",
     "ResourceExhaustedError",
     "RetryConfig",
+    "Sample",
     "Search",
     "SearchResult",
     "SearchRoute",
+    "Snapshot",
     "Space",
     "SpaceDiagnostics",
     "StoredItem",
@@ -92,8 +114,10 @@ __all__ = [
     "UpsertResult",
     "ValueSummary",
     "attribute",
+    "exists",
     "facet",
     "image",
     "item",
+    "metadata",
     "vector",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tashihiki import _requests
 from tashihiki._image import ImageSource, read_image
@@ -43,7 +43,13 @@ class Batch:
         theirs = tuple(
             ItemError(self.indexes[error.index], error.id, error.error) for error in answer.errors
         )
-        return UpsertResult(answer.count, ours + theirs)
+        etags = dict.fromkeys([*self.indexes, *(error.index for error in ours)], "")
+        etags.update(zip(self.indexes, answer.etags, strict=False))
+        return replace(
+            answer,
+            errors=ours + theirs,
+            etags=tuple(etag for _, etag in sorted(etags.items())),
+        )
 
 
 def item_batches(items: Iterable[Item], count: int, collect: bool) -> Iterator[Batch]:
@@ -68,10 +74,16 @@ def item_batches(items: Iterable[Item], count: int, collect: bool) -> Iterator[B
 
 
 def total(answers: Iterable[UpsertResult]) -> UpsertResult:
-    """The answers of all batches as one, errors in the order of the items."""
+    """The answers of batches that follow each other as one, errors in the order of the items."""
     answers = list(answers)
     errors = sorted((e for answer in answers for e in answer.errors), key=lambda e: e.index)
-    return UpsertResult(sum(answer.count for answer in answers), tuple(errors))
+    return UpsertResult(
+        count=sum(answer.count for answer in answers),
+        errors=tuple(errors),
+        unchanged_count=sum(answer.unchanged_count for answer in answers),
+        unchanged_image_count=sum(answer.unchanged_image_count for answer in answers),
+        etags=tuple(etag for answer in answers for etag in answer.etags),
+    )
 
 
 def image_batches(sources: Iterable[ImageSource]) -> Iterator[list[bytes]]:

@@ -1,12 +1,13 @@
-"""Every verb as data: the method, the request and how to read the answer.
+"""Verbs as data: the method, the request and how to read the answer.
 
 Both clients run these; they differ only in how they wait.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -58,6 +59,15 @@ def search(search: Search) -> Call[SearchResult]:
     return _search("Search", request, search_pb2.SearchResponse, _responses.search_result)
 
 
+def next_page(call: Call[SearchResult], token: str) -> Call[SearchResult]:
+    """The search of `call`, going on where `token` says."""
+    assert isinstance(call.request, search_pb2.SearchRequest)
+    request = search_pb2.SearchRequest()
+    request.CopyFrom(call.request)
+    request.page_token = token
+    return replace(call, request=request)
+
+
 def batch_search(searches: Sequence[Search]) -> Call[list[SearchResult | TashihikiError]]:
     """BatchSearch."""
     request = search_pb2.BatchSearchRequest(requests=map(_requests.search_request, searches))
@@ -89,12 +99,14 @@ def create_collection(
     encoder: str,
     space: Space | SpaceKind,
     aliases: Mapping[str, Mapping[str, str]] | None,
+    target_recall: float | None,
 ) -> Call[Collection]:
     """CreateCollection."""
     return _catalog(
         "CreateCollection",
         catalog_pb2.CreateCollectionRequest(
-            collection=_requests.collection_message(name, encoder, space, aliases)
+            collection=_requests.collection_message(name, encoder, space, aliases, target_recall),
+            request_id=_request_id(),
         ),
         catalog_pb2.CreateCollectionResponse,
         lambda response: _responses.collection(response.collection),
@@ -123,11 +135,11 @@ def list_collections(token: str) -> Call[Page[Collection]]:
     )
 
 
-def delete_collection(name: str) -> Call[None]:
+def delete_collection(name: str, allow_missing: bool) -> Call[None]:
     """DeleteCollection."""
     return _catalog(
         "DeleteCollection",
-        catalog_pb2.DeleteCollectionRequest(name=name),
+        catalog_pb2.DeleteCollectionRequest(name=name, allow_missing=allow_missing),
         catalog_pb2.DeleteCollectionResponse,
         lambda response: None,
     )
@@ -140,7 +152,10 @@ def upsert(
     return _catalog(
         "UpsertItems",
         catalog_pb2.UpsertItemsRequest(
-            collection=collection, items=items, allow_partial=allow_partial
+            collection=collection,
+            items=items,
+            allow_partial=allow_partial,
+            request_id=_request_id(),
         ),
         catalog_pb2.UpsertItemsResponse,
         _upsert_result,
@@ -200,6 +215,7 @@ def delete_items(
             collection=collection,
             ids=ids,
             missing_items=_requests.missing_items(missing_items),
+            request_id=_request_id(),
         ),
         catalog_pb2.DeleteItemsResponse,
         lambda response: DeleteResult(response.deleted_count, tuple(response.missing_ids)),
@@ -255,4 +271,15 @@ def _upsert_result(response: catalog_pb2.UpsertItemsResponse) -> UpsertResult:
         ItemError(error.index, error.id, status.from_status(error.error))
         for error in response.errors
     )
-    return UpsertResult(response.upserted_count, errors)
+    return UpsertResult(
+        response.upserted_count,
+        errors,
+        response.unchanged_count,
+        response.unchanged_image_count,
+        tuple(response.etags),
+    )
+
+
+def _request_id() -> str:
+    # gRPC repeats a call that may have been carried out; the server knows it again by this.
+    return os.urandom(16).hex()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Generator
 from typing import Any, TypeVar
 
 import grpc
@@ -20,6 +21,9 @@ from tashihiki.errors import (
 )
 
 Result = TypeVar("Result")
+
+# Of calls that go over a whole collection, in seconds.
+LONG_TIMEOUT = 3600.0
 
 
 class Settings:
@@ -88,6 +92,30 @@ class Connection:
             raise
         return call.read(response)
 
+    def stream(self, call: Call[Result], timeout: float | None) -> Generator[Result, None, None]:
+        """The answers to one call as they come; the call is cancelled when nobody reads on.
+
+        gRPC repeats a call that fails before its first answer, as it does any other.
+        """
+        deadline = self._settings.deadline(timeout)
+        if self._closed:
+            raise client_closed()
+        try:
+            responses = _streaming_method(self._channel, call)(
+                call.request, timeout=deadline, wait_for_ready=self._settings.wait_for_ready
+            )
+        except ValueError as error:
+            if self._closed:
+                raise client_closed() from error
+            raise
+        try:
+            for response in responses:
+                yield call.read(response)
+        except grpc.RpcError as error:
+            raise self._settings.failure(error) from error
+        finally:
+            responses.cancel()
+
     def close(self) -> None:
         """Cancels what is under way and hangs up."""
         self._closed = True
@@ -114,6 +142,23 @@ class AsyncConnection:
         except grpc.RpcError as error:
             raise self._settings.failure(error) from error
         return call.read(response)
+
+    async def stream(
+        self, call: Call[Result], timeout: float | None
+    ) -> AsyncGenerator[Result, None]:
+        """The answers to one call as they come; the call is cancelled when nobody reads on."""
+        deadline = self._settings.deadline(timeout)
+        channel = self._open()
+        responses = _streaming_method(channel, call)(
+            call.request, timeout=deadline, wait_for_ready=self._settings.wait_for_ready
+        )
+        try:
+            async for response in responses:
+                yield call.read(response)
+        except grpc.RpcError as error:
+            raise self._settings.failure(error) from error
+        finally:
+            responses.cancel()
 
     async def close(self) -> None:
         """Cancels what is under way and hangs up."""
@@ -181,6 +226,14 @@ def client_closed() -> FailedPreconditionError:
 
 def _method(channel: grpc.Channel | grpc.aio.Channel, call: Call[Any]) -> Any:
     return channel.unary_unary(
+        call.path,
+        request_serializer=type(call.request).SerializeToString,
+        response_deserializer=call.response_type.FromString,
+    )
+
+
+def _streaming_method(channel: grpc.Channel | grpc.aio.Channel, call: Call[Any]) -> Any:
+    return channel.unary_stream(
         call.path,
         request_serializer=type(call.request).SerializeToString,
         response_deserializer=call.response_type.FromString,

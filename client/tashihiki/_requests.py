@@ -20,8 +20,19 @@ from tashihiki.composition import (
     Term,
 )
 from tashihiki.errors import InvalidArgumentError
-from tashihiki.filters import AllOf, AnyOf, FacetIn, Filter, Not
-from tashihiki.query import Condition, MissingItems, Mode, Query, Search
+from tashihiki.filters import (
+    AllOf,
+    AnyOf,
+    FacetExists,
+    FacetIn,
+    Filter,
+    MetadataExists,
+    MetadataIn,
+    MetadataRange,
+    Not,
+    Scalar,
+)
+from tashihiki.query import Condition, GroupBy, MissingItems, Mode, Query, Search
 from tashihiki.v1 import catalog_pb2, composition_pb2, filter_pb2, search_pb2
 
 _MISSING_ITEMS = {
@@ -51,7 +62,7 @@ def search_request(search: Search) -> search_pb2.SearchRequest:
         query=query_message(
             search.query, search.this_item, search.this_image, search.images, search.vectors
         ),
-        limit=_limit(search.limit),
+        limit=count(search.limit),
         filter=None if search.where is None else filter_message(search.where),
         include_operands=search.include_operands,
         missing_items=missing_items(search.missing_items),
@@ -59,6 +70,12 @@ def search_request(search: Search) -> search_pb2.SearchRequest:
         include_thumbnails=search.include_thumbnails,
         attribute_mode=attribute_mode(search.mode),
         rerank=_RERANK[search.rerank],
+        min_similarity=search.min_similarity,
+        grouping=None if search.group_by is None else grouping(search.group_by),
+        diversity=(
+            None if search.diversity is None else search_pb2.Diversity(balance=search.diversity)
+        ),
+        page_token=search.page_token,
     )
 
 
@@ -85,6 +102,20 @@ def query_message(
     raise TypeError(f"a query is a composition or text, not {type(query).__name__}")
 
 
+def grouping(choice: GroupBy) -> search_pb2.Grouping:
+    """The message of a facet, or of a facet and how many hits each of its values may have."""
+    facet, limit = (choice, 1) if isinstance(choice, str) else choice
+    # On the wire 0 stands for 1.
+    if not 1 <= limit < 2**31:
+        _refuse(
+            "OUT_OF_RANGE",
+            f"{limit} hits of one value cannot be had.",
+            "grouping.max_per_value",
+            "Use 1 or more.",
+        )
+    return search_pb2.Grouping(facet=facet, max_per_value=limit)
+
+
 def filter_message(condition: Condition) -> filter_pb2.Filter:
     """The message of a filter or filter text."""
     if isinstance(condition, str):
@@ -92,6 +123,23 @@ def filter_message(condition: Condition) -> filter_pb2.Filter:
     if isinstance(condition, FacetIn):
         facet_in = filter_pb2.FacetIn(facet=condition.facet, values=condition.values)
         return filter_pb2.Filter(facet_in=facet_in)
+    if isinstance(condition, FacetExists):
+        return filter_pb2.Filter(exists=filter_pb2.Exists(facet=condition.facet))
+    if isinstance(condition, MetadataRange):
+        metadata_range = filter_pb2.MetadataRange(
+            path=condition.path,
+            at_least=condition.at_least,
+            more_than=condition.more_than,
+            at_most=condition.at_most,
+            less_than=condition.less_than,
+        )
+        return filter_pb2.Filter(metadata_range=metadata_range)
+    if isinstance(condition, MetadataIn):
+        values = [_scalar(value) for value in condition.values]
+        metadata_in = filter_pb2.MetadataIn(path=condition.path, values=values)
+        return filter_pb2.Filter(metadata_in=metadata_in)
+    if isinstance(condition, MetadataExists):
+        return filter_pb2.Filter(exists=filter_pb2.Exists(metadata=condition.path))
     # Three of the predicates are named after Python's keywords.
     if isinstance(condition, AllOf):
         return filter_pb2.Filter(**{"and": _filters(condition.filters)})  # type: ignore[arg-type]
@@ -119,6 +167,7 @@ def item_input(item: Item) -> catalog_pb2.ItemInput:
         vector=None if item.vector is None else vector_message(item.vector),
         attributes=dict(item.attributes),
         metadata=_metadata(item.metadata),
+        etag=item.etag,
     )
     if item.image is not None:
         message.image = read_image(item.image)
@@ -149,6 +198,7 @@ def collection_message(
     encoder: str,
     space: Space | SpaceKind,
     aliases: Mapping[str, Mapping[str, str]] | None,
+    target_recall: float | None,
 ) -> catalog_pb2.Collection:
     """The message of a collection to create."""
     if not isinstance(space, Space):
@@ -164,14 +214,42 @@ def collection_message(
             for facet, names in (aliases or {}).items()
             for alias, value in names.items()
         ],
+        target_recall=unlike_default(target_recall, "collection.target_recall", "Use 0.5 to 1."),
     )
 
 
-def _limit(limit: int) -> int:
+def count(number: int, field: str = "limit") -> int:
+    """`number` when it is 1 to 1000.
+
+    Raises:
+        InvalidArgumentError: LIMIT_INVALID.
+    """
     # On the wire 0 stands for the default, which nobody who writes 0 means.
-    if not 1 <= limit <= 1000:
-        _refuse("LIMIT_INVALID", f"The limit is {limit}.", "limit", "Use 1 to 1000.")
-    return limit
+    if not 1 <= number <= 1000:
+        _refuse("LIMIT_INVALID", f"The {field} is {number}.", field, "Use 1 to 1000.")
+    return number
+
+
+def unlike_default(number: float | None, field: str, remedy: str) -> float:
+    """`number`, or 0, which stands for the server's default, when it is None.
+
+    Raises:
+        InvalidArgumentError: OUT_OF_RANGE for 0 itself.
+    """
+    if number == 0:
+        _refuse("OUT_OF_RANGE", f"The {field.rpartition('.')[2]} is 0.", field, remedy)
+    return number or 0.0
+
+
+def seed(number: int | None) -> int | None:
+    """`number` when 64 bits hold it.
+
+    Raises:
+        InvalidArgumentError: OUT_OF_RANGE.
+    """
+    if number is not None and not -(2**63) <= number < 2**63:
+        _refuse("OUT_OF_RANGE", f"The seed is {number}.", "seed", "Use a number of 64 bits.")
+    return number
 
 
 def _term(term: Term) -> composition_pb2.Term:
@@ -190,6 +268,14 @@ def _term(term: Term) -> composition_pb2.Term:
 
 def _filters(conditions: tuple[Filter, ...]) -> filter_pb2.Filters:
     return filter_pb2.Filters(filters=[filter_message(condition) for condition in conditions])
+
+
+def _scalar(value: Scalar) -> struct_pb2.Value:
+    if isinstance(value, bool):
+        return struct_pb2.Value(bool_value=value)
+    if isinstance(value, str):
+        return struct_pb2.Value(string_value=value)
+    return struct_pb2.Value(number_value=value)
 
 
 def _metadata(metadata: Mapping[str, Any]) -> struct_pb2.Struct | None:

@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 from tashihiki import status
 from tashihiki.catalog import (
     Collection,
+    EncoderChange,
     FacetAngle,
     FacetDiagnostics,
     FacetSummary,
+    IndexStatus,
+    RecallPoint,
     Space,
     SpaceDiagnostics,
     SpaceKind,
     StoredItem,
     ValueSummary,
 )
+from tashihiki.discovery import Duplicate, DuplicateGroup, LabelSuggestion, LabelSuggestions, Sample
 from tashihiki.errors import TashihikiError
 from tashihiki.results import (
     BlockSimilarity,
@@ -34,10 +38,18 @@ from tashihiki.results import (
     SearchRoute,
     UnresolvedTerm,
 )
-from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
+from tashihiki.snapshots import Snapshot
+from tashihiki.v1 import (
+    catalog_pb2,
+    composition_pb2,
+    discovery_pb2,
+    maintenance_pb2,
+    search_pb2,
+)
 
-_ROUTES = {
+_ROUTES: dict[int, SearchRoute] = {
     search_pb2.SEARCH_ROUTE_INDEX: SearchRoute.INDEX,
+    search_pb2.SEARCH_ROUTE_CELLS: SearchRoute.CELLS,
     search_pb2.SEARCH_ROUTE_EXACT: SearchRoute.EXACT,
 }
 _SPACE_KINDS: dict[int, SpaceKind] = {
@@ -56,9 +68,10 @@ def search_result(response: search_pb2.SearchResponse) -> SearchResult:
         terms=terms,
         unresolved_terms=tuple(map(_unresolved_term, response.unresolved_terms)),
         generation=response.generation,
-        route=_ROUTES.get(response.route, SearchRoute.UNKNOWN),
+        route=_route(response.route),
         vector=_array(response.vector) if response.HasField("vector") else None,
         blocks=blocks,
+        next_page_token=response.next_page_token,
     )
 
 
@@ -110,6 +123,13 @@ def collection(message: catalog_pb2.Collection) -> Collection:
             if message.HasField("space_diagnostics")
             else None
         ),
+        target_recall=message.target_recall,
+        index=_index_status(message.index) if message.HasField("index") else None,
+        encoder_change=(
+            _encoder_change(message.encoder_change) if message.HasField("encoder_change") else None
+        ),
+        previous_encoder=message.previous_encoder,
+        fault=message.fault,
     )
 
 
@@ -123,6 +143,40 @@ def stored_item(message: catalog_pb2.Item) -> StoredItem:
         update_time=_time(message.update_time) if message.HasField("update_time") else None,
         vector=_array(message.vector) if message.HasField("vector") else None,
         thumbnail=message.thumbnail or None,
+        etag=message.etag,
+        image_sha256=message.image_sha256 or None,
+    )
+
+
+def duplicate_group(message: discovery_pb2.DuplicateGroup) -> DuplicateGroup:
+    """A group of duplicates."""
+    items = tuple(Duplicate(item.id, item.similarity) for item in message.items)
+    return DuplicateGroup(items, message.identical)
+
+
+def label_suggestions(response: discovery_pb2.SuggestLabelsResponse) -> LabelSuggestions:
+    """The answer to SuggestLabels."""
+    suggestions = tuple(
+        LabelSuggestion(stored_item(suggestion.item), suggestion.similarity)
+        for suggestion in response.suggestions
+    )
+    return LabelSuggestions(suggestions, response.unlabelled_count)
+
+
+def sample(response: discovery_pb2.SampleItemsResponse) -> Sample:
+    """The answer to SampleItems."""
+    return Sample(tuple(map(stored_item, response.items)), response.admitted_count)
+
+
+def snapshot(message: maintenance_pb2.Snapshot) -> Snapshot:
+    """A snapshot as the server describes it."""
+    return Snapshot(
+        collection=message.collection,
+        name=message.name,
+        create_time=_time(message.create_time) if message.HasField("create_time") else None,
+        item_count=message.item_count,
+        size_bytes=message.size_bytes,
+        encoder=message.encoder,
     )
 
 
@@ -161,6 +215,35 @@ def _diagnostics(message: catalog_pb2.SpaceDiagnostics) -> SpaceDiagnostics:
             message.held_out_accuracy if message.HasField("held_out_accuracy") else None
         ),
     )
+
+
+def _route(route: int) -> SearchRoute:
+    return _ROUTES.get(route, SearchRoute.UNKNOWN)
+
+
+def _index_status(message: catalog_pb2.IndexStatus) -> IndexStatus:
+    return IndexStatus(
+        route=_route(message.route),
+        indexed_count=message.indexed_count,
+        newer_count=message.newer_count,
+        removed_count=message.removed_count,
+        pending=message.pending,
+        curve=tuple(
+            RecallPoint(
+                route=_route(point.route),
+                setting=point.setting,
+                count=point.count,
+                recall=point.recall,
+                seconds=point.seconds,
+                chosen=point.chosen,
+            )
+            for point in message.curve
+        ),
+    )
+
+
+def _encoder_change(message: catalog_pb2.EncoderChange) -> EncoderChange:
+    return EncoderChange(message.encoder, message.done_count, message.total_count, message.fault)
 
 
 def _composed_block(block: composition_pb2.ComposedBlock) -> ComposedBlock:

@@ -14,6 +14,11 @@ def word(text: str) -> str:
     """`text` bare where it may stand bare, else in double quotes."""
     if _BARE.fullmatch(text) and text.casefold() not in _RESERVED:
         return text
+    return quoted(text)
+
+
+def quoted(text: str) -> str:
+    """`text` in double quotes."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from tashihiki import _batches, _calls
 from tashihiki._channel import ChannelOptions
 from tashihiki._connection import AsyncConnection, Settings
+from tashihiki._discovery import AsyncDiscoveryVerbs
 from tashihiki._image import ImageSource
+from tashihiki._maintenance import AsyncMaintenanceVerbs
 from tashihiki.catalog import (
     Collection,
     DeleteResult,
@@ -24,19 +26,24 @@ from tashihiki.catalog import (
     StoredItem,
     UpsertResult,
 )
+from tashihiki.composition import item
 from tashihiki.config import KeepAliveConfig, RetryConfig, TLSConfig
 from tashihiki.errors import TashihikiError
-from tashihiki.query import Condition, MissingItems, Mode, Query, Search
+from tashihiki.query import Condition, GroupBy, MissingItems, Mode, Query, Search
 from tashihiki.results import ComposeResult, HealthStatus, SearchResult
 
 
-class AsyncClient:
+class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
     """Calls a Tashihiki server from asyncio; made inside or outside a running loop.
 
-    Every verb takes `timeout`, the seconds for this call instead of the client's, and raises
-    a subclass of `TashihikiError`: InvalidArgumentError, NotFoundError, AlreadyExistsError,
-    FailedPreconditionError (also after `close()`), ResourceExhaustedError, UnavailableError
-    (after the retries), DeadlineExceededError, CancelledError, InternalError, UnknownError.
+    Every verb takes `timeout`, the seconds for this call instead of the client's; those that go
+    over a whole collection, `find_duplicates`, `create_snapshot` and `restore_snapshot`, have an
+    hour of their own.
+
+    Every verb raises a subclass of `TashihikiError`: InvalidArgumentError, NotFoundError,
+    AlreadyExistsError, FailedPreconditionError (also after `close()`), AbortedError,
+    ResourceExhaustedError, UnavailableError (after the retries), DeadlineExceededError,
+    CancelledError, InternalError, UnknownError.
     """
 
     def __init__(
@@ -107,6 +114,10 @@ class AsyncClient:
         include_thumbnails: bool = False,
         mode: Mode = "replace",
         rerank: bool | None = None,
+        min_similarity: float | None = None,
+        group_by: GroupBy | None = None,
+        diversity: float | None = None,
+        page_token: str = "",
         timeout: float | None = None,
     ) -> SearchResult:
         """The items most similar to a composition.
@@ -128,6 +139,13 @@ class AsyncClient:
                 facet, or is added to it; alike in the sum.
             rerank: order the first 100 (or `limit`, where that is more) by how probably they
                 show the attributes asked for; None leaves it to the server.
+            min_similarity: only hits at least as similar, in [-1, 1].
+            group_by: at most one hit for each value of this facet, or of a pair of facet and
+                number at most so many: `("colour", 2)`. Items without a label are not limited.
+            diversity: choose hits that differ, by maximal marginal relevance: the share of
+                similarity in each choice, in (0, 1]; 1 is similarity alone.
+            page_token: `next_page_token` of the page before, to go on after it; all else but
+                `limit` must be the same.
         """
         call = _calls.search(
             Search(
@@ -145,6 +163,117 @@ class AsyncClient:
                 include_thumbnails=include_thumbnails,
                 mode=mode,
                 rerank=rerank,
+                min_similarity=min_similarity,
+                group_by=group_by,
+                diversity=diversity,
+                page_token=page_token,
+            )
+        )
+        return await self._connection.run(call, timeout)
+
+    async def search_pages(
+        self,
+        collection: str,
+        query: Query,
+        *,
+        page_size: int = 100,
+        where: Condition | None = None,
+        this_item: str | None = None,
+        this_image: ImageSource | None = None,
+        images: Mapping[str, ImageSource] | None = None,
+        vectors: Mapping[str, ArrayLike] | None = None,
+        include_operands: bool = False,
+        missing_items: MissingItems = "fail",
+        include_thumbnails: bool = False,
+        mode: Mode = "replace",
+        rerank: bool | None = None,
+        min_similarity: float | None = None,
+        timeout: float | None = None,
+    ) -> AsyncIterator[SearchResult]:
+        """All hits of a search, page by page as they are asked for.
+
+        An item that does not change meanwhile is on exactly one page, however many others are
+        written. FailedPreconditionError, reason PAGE_TOKEN_EXPIRED, when the server can no
+        longer go on: begin again.
+
+        Args:
+            collection: the collection's name.
+            query: a composition or expression text.
+            page_size: hits on a page, 1 to 1000.
+            where: which items may be hits.
+            this_item: the id that `this item` stands for.
+            this_image: the picture that `this image` stands for.
+            images: the pictures that `image(NAME)` stands for, by name.
+            vectors: the vectors that `vector(NAME)` stands for, by name; shape (d,).
+            include_operands: let items of the query be hits too.
+            missing_items: fail for item ids that are not there, or skip and report them.
+            include_thumbnails: also return the hits' thumbnails, JPEG.
+            mode: whether an attribute replaces what items and pictures show, or is added to it.
+            rerank: as in `search`; hits after the first 100, or the first page where that is
+                more, are in the order of similarity.
+            min_similarity: only hits at least as similar, in [-1, 1].
+            timeout: seconds for each page.
+        """
+        call = _calls.search(
+            Search(
+                collection=collection,
+                query=query,
+                limit=page_size,
+                where=where,
+                this_item=this_item,
+                this_image=this_image,
+                images=images or {},
+                vectors=vectors or {},
+                include_operands=include_operands,
+                missing_items=missing_items,
+                include_thumbnails=include_thumbnails,
+                mode=mode,
+                rerank=rerank,
+                min_similarity=min_similarity,
+            )
+        )
+        while True:
+            page = await self._connection.run(call, timeout)
+            yield page
+            if not page.next_page_token:
+                return
+            call = _calls.next_page(call, page.next_page_token)
+
+    async def similar(
+        self,
+        collection: str,
+        item_id: str,
+        *,
+        limit: int = 10,
+        where: Condition | None = None,
+        min_similarity: float | None = None,
+        group_by: GroupBy | None = None,
+        diversity: float | None = None,
+        include_thumbnails: bool = False,
+        timeout: float | None = None,
+    ) -> SearchResult:
+        """The items most similar to an item of the collection, which is not among them.
+
+        Args:
+            collection: the collection's name.
+            item_id: the item's id; NotFoundError when it is not there.
+            limit: hits wanted, 1 to 1000.
+            where: which items may be hits.
+            min_similarity: only hits at least as similar, in [-1, 1].
+            group_by: as in `search`.
+            diversity: as in `search`.
+            include_thumbnails: also return the hits' thumbnails, JPEG.
+        """
+        call = _calls.search(
+            Search(
+                collection=collection,
+                query=item(item_id),
+                limit=limit,
+                where=where,
+                include_thumbnails=include_thumbnails,
+                min_similarity=min_similarity,
+                group_by=group_by,
+                diversity=diversity,
             )
         )
         return await self._connection.run(call, timeout)
@@ -184,6 +313,7 @@ class AsyncClient:
         encoder: str = "",
         space: Space | SpaceKind = "auto",
         aliases: Mapping[str, Mapping[str, str]] | None = None,
+        target_recall: float | None = None,
         timeout: float | None = None,
     ) -> Collection:
         """Makes an empty collection; AlreadyExistsError when the name is taken.
@@ -194,8 +324,10 @@ class AsyncClient:
             space: how compositions become vectors: `sum`, `factored`, or `auto`, the sum until
                 two facets have two values each and factored from then on; see `Space`.
             aliases: per facet, other names of values: `{"expression": {"HA": "HAPPY"}}`.
+            target_recall: the share of the ten most similar items that searches shall find,
+                from 0.5 to 1, which compares every item; the server's 0.99 when None.
         """
-        call = _calls.create_collection(name, encoder, space, aliases)
+        call = _calls.create_collection(name, encoder, space, aliases, target_recall)
         return await self._connection.run(call, timeout)
 
     async def get_collection(self, name: str, *, timeout: float | None = None) -> Collection:
@@ -213,9 +345,16 @@ class AsyncClient:
             if not token:
                 return found
 
-    async def delete_collection(self, name: str, *, timeout: float | None = None) -> None:
-        """Deletes a collection and every item in it."""
-        await self._connection.run(_calls.delete_collection(name), timeout)
+    async def delete_collection(
+        self, name: str, *, allow_missing: bool = False, timeout: float | None = None
+    ) -> None:
+        """Deletes a collection and every item in it.
+
+        Args:
+            name: the collection's name.
+            allow_missing: no NotFoundError when there is no such collection.
+        """
+        await self._connection.run(_calls.delete_collection(name, allow_missing), timeout)
 
     async def upsert(
         self,
@@ -227,6 +366,10 @@ class AsyncClient:
         timeout: float | None = None,
     ) -> UpsertResult:
         """Adds or replaces items, in batches; each is durable once it is answered.
+
+        Items that are as they were given already are not written, and pictures that are the
+        same files as before are not encoded again, so a long upsert that was cut short may
+        simply be repeated.
 
         `items` is read in another thread, so that pictures on disk do not hold up the loop.
 

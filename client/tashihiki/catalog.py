@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tashihiki._image import ImageSource
 from tashihiki.errors import TashihikiError
+from tashihiki.results import SearchRoute
 
 SpaceKind: TypeAlias = Literal["auto", "sum", "factored"]
 
@@ -92,6 +93,65 @@ class SpaceDiagnostics:
 
 
 @dataclass(frozen=True)
+class RecallPoint:
+    """A setting of a route, and what it came to on sampled compositions.
+
+    Attributes:
+        route: the route.
+        setting: of the graph, epsilon; of the cells, how many are looked through.
+        count: how many neighbours were asked for.
+        recall: the share of them that exact search finds too.
+        seconds: median time of a look-up, in the process that built the index.
+        chosen: whether searches use it.
+    """
+
+    route: SearchRoute
+    setting: float
+    count: int
+    recall: float
+    seconds: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class IndexStatus:
+    """What searches look items up in.
+
+    Attributes:
+        route: how unfiltered searches go at present.
+        indexed_count: items that the index holds, those changed or deleted since left out.
+        newer_count: items newer than the index, which are compared one by one.
+        removed_count: rows of the index whose items have changed or gone.
+        pending: whether an index is being built, or will be soon.
+        curve: what the build measured.
+    """
+
+    route: SearchRoute
+    indexed_count: int
+    newer_count: int
+    removed_count: int
+    pending: bool
+    curve: tuple[RecallPoint, ...] = ()
+
+
+@dataclass(frozen=True)
+class EncoderChange:
+    """A change of encoder that is under way.
+
+    Attributes:
+        encoder: fingerprint of the encoder that is changed to.
+        done_count: items that are embedded by it.
+        total_count: of so many.
+        fault: why it cannot go on, in words; "" while it does.
+    """
+
+    encoder: str
+    done_count: int
+    total_count: int
+    fault: str = ""
+
+
+@dataclass(frozen=True)
 class Collection:
     """Items that are searched together.
 
@@ -110,6 +170,13 @@ class Collection:
             there, the one in force answers.
         diagnostics: how well the space in force fits; from `get_collection` only, and None
             for the sum.
+        target_recall: the share of the ten most similar items that searches shall find, on
+            composed queries; 1 compares every item.
+        index: what searches look items up in; from `get_collection` only.
+        encoder_change: the change of encoder that is under way, or None.
+        previous_encoder: the encoder that `roll_back_encoder` goes back to, or "".
+        fault: why the collection cannot be used, from `list_collections` only; "" for a sound
+            one.
     """
 
     name: str
@@ -124,6 +191,11 @@ class Collection:
     space_in_force: Literal["sum", "factored"] = "sum"
     space_pending: bool = False
     diagnostics: SpaceDiagnostics | None = None
+    target_recall: float = 0.99
+    index: IndexStatus | None = None
+    encoder_change: EncoderChange | None = None
+    previous_encoder: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +209,8 @@ class Item:
             its embedding, and its attributes and metadata are replaced.
         attributes: facet to value.
         metadata: anything that JSON can hold; comes back with hits, its numbers as floats.
+        etag: write only if the item that is there has this etag; AbortedError, reason
+            ETAG_MISMATCH, when it has changed or gone. "" writes in any case.
     """
 
     id: str
@@ -144,6 +218,7 @@ class Item:
     vector: ArrayLike | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    etag: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +230,9 @@ class StoredItem:
         thumbnail: a small JPEG, when asked for; None for items given as vectors.
         create_time: when it was first added (UTC).
         update_time: when it was last replaced (UTC).
+        etag: changes with every write of the item; what `Item.etag` takes.
+        image_sha256: of the picture file that was sent, 32 bytes; None for items given as
+            vectors.
     """
 
     id: str
@@ -164,6 +242,8 @@ class StoredItem:
     update_time: datetime | None
     vector: NDArray[np.float32] | None = None
     thumbnail: bytes | None = None
+    etag: str = ""
+    image_sha256: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -186,12 +266,18 @@ class UpsertResult:
     """What an upsert did.
 
     Attributes:
-        count: items added or replaced.
+        count: items that are now as they were given.
         errors: items refused, with `on_error="collect"`.
+        unchanged_count: among `count`, items that were so already: nothing was written.
+        unchanged_image_count: pictures that were not encoded, being the same files as before.
+        etags: one for each item given, in their order; "" for those refused.
     """
 
     count: int
     errors: tuple[ItemError, ...] = ()
+    unchanged_count: int = 0
+    unchanged_image_count: int = 0
+    etags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,12 @@ class FailedPreconditionError(TashihikiError):
     code = grpc.StatusCode.FAILED_PRECONDITION
 
 
+class AbortedError(TashihikiError):
+    """Something else was written meanwhile; read it and decide again."""
+
+    code = grpc.StatusCode.ABORTED
+
+
 class ResourceExhaustedError(TashihikiError):
     """No room: disk, memory or message size."""
 

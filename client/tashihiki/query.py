@@ -16,6 +16,8 @@ Query: TypeAlias = str | Composable
 Condition: TypeAlias = str | Filter
 MissingItems: TypeAlias = Literal["fail", "skip"]
 Mode: TypeAlias = Literal["replace", "add"]
+# A facet, one hit for each of its values; or a facet and how many.
+GroupBy: TypeAlias = str | tuple[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,11 @@ class Search:
             facet, or is added to it.
         rerank: whether the first 100 are ordered by how probably they show the attributes;
             None leaves it to the server.
+        min_similarity: only hits at least as similar, in [-1, 1].
+        group_by: at most one hit for each value of this facet; a pair of facet and number for
+            more.
+        diversity: the share of similarity in the choice of hits that differ, in (0, 1].
+        page_token: `next_page_token` of the page before, all else but `limit` being the same.
     """
 
     collection: str
@@ -55,3 +62,7 @@ class Search:
     include_thumbnails: bool = False
     mode: Mode = "replace"
     rerank: bool | None = None
+    min_similarity: float | None = None
+    group_by: GroupBy | None = None
+    diversity: float | None = None
+    page_token: str = ""

@@ -17,6 +17,7 @@ class SearchRoute(enum.Enum):
     """How the nearest items were found."""
 
     INDEX = "index"
+    CELLS = "cells"
     EXACT = "exact"
     UNKNOWN = "unknown"
 
@@ -114,8 +115,8 @@ class Hit:
         thumbnail: a small JPEG, when asked for; None for items given as vectors.
         blocks: one for each of the result's blocks, in the same order.
         posterior: the probability that it shows what was added and not what was subtracted,
-            and shares what the query's items show, the facets taken as independent; None unless
-            the hits were re-ranked.
+            and shares what the query's items show, the facets taken as independent; None for
+            hits that were not re-ranked.
     """
 
     id: str
@@ -145,6 +146,8 @@ class SearchResult:
         vector: the composed unit vector, shape (d,), float32, when asked for; in a factored
             space it is no embedding.
         blocks: the parts of the composed query.
+        next_page_token: what `search(page_token=...)` takes to go on after these hits; "" when
+            there are no more, and with grouping or diversity.
     """
 
     hits: tuple[Hit, ...]
@@ -155,6 +158,7 @@ class SearchResult:
     route: SearchRoute
     vector: NDArray[np.float32] | None = None
     blocks: tuple[ComposedBlock, ...] = ()
+    next_page_token: str = ""
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)

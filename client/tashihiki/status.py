@@ -21,6 +21,7 @@ _BY_CODE: dict[grpc.StatusCode, type[TashihikiError]] = {
         errors.NotFoundError,
         errors.AlreadyExistsError,
         errors.FailedPreconditionError,
+        errors.AbortedError,
         errors.ResourceExhaustedError,
         errors.UnavailableError,
         errors.DeadlineExceededError,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from unicodedata import category
@@ -13,6 +14,7 @@ MAX_LIMIT = 1000
 MAX_ID_BYTES = 512
 MAX_NAME_LENGTH = 256
 MAX_ATTRIBUTES = 64
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def bounded(value: int, default: int, field: str, maximum: int = MAX_LIMIT) -> int:
@@ -59,6 +61,31 @@ def check_id(identifier: str, field: str) -> None:
             reason="ID_INVALID",
             field=field,
             remedy=f"Use 1 to {MAX_ID_BYTES} bytes of text without control characters.",
+        )
+
+
+def is_name(name: str) -> bool:
+    """Whether a collection or snapshot can be called so; its folder is."""
+    return _NAME.fullmatch(name) is not None
+
+
+def check_name(name: str, field: str, kind: str = "collection") -> None:
+    """Refuses names that cannot be those of folders.
+
+    Args:
+        name: of a collection or snapshot.
+        field: that holds it.
+        kind: of what it is the name, for the message.
+
+    Raises:
+        InvalidArgumentError: NAME_INVALID.
+    """
+    if not is_name(name):
+        raise InvalidArgumentError(
+            f"{name[:80]!r} cannot be the name of a {kind}",
+            reason="NAME_INVALID",
+            field=field,
+            remedy="Use 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit.",
         )
 
 

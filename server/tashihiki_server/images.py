@@ -15,7 +15,8 @@ from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from tashihiki.errors import InvalidArgumentError
 
 # Decoding never goes below what a thumbnail needs, so that every caller gets the same pixels.
-THUMBNAIL_SIZE = 192
+THUMBNAIL_SIZE = 256
+THUMBNAIL_QUALITY = 85
 # A picture of one column costs Pillow far more memory than its pixels.
 MAX_EDGE = 32_768
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
@@ -119,12 +120,14 @@ def fit(picture: Image.Image, size: int) -> NDArray[np.uint8]:
     return np.asarray(picture, dtype=np.uint8)
 
 
-def thumbnail(picture: Image.Image, size: int = THUMBNAIL_SIZE) -> bytes:
-    """A JPEG of at most `size` pixels on its longer side."""
+def thumbnail(
+    picture: Image.Image, size: int = THUMBNAIL_SIZE, quality: int = THUMBNAIL_QUALITY
+) -> bytes:
+    """A JPEG of at most `size` pixels on its longer side; other encoders embed it later."""
     small = picture.copy()
     small.thumbnail((size, size), Image.Resampling.BILINEAR)
     out = io.BytesIO()
-    small.save(out, "JPEG", quality=85)
+    small.save(out, "JPEG", quality=quality)
     return out.getvalue()
 
 

@@ -1,17 +1,22 @@
-"""Many labelled photos into a collection: read, decode and encode on all cores while writing."""
+"""Many labelled photos into a collection: read, decode and encode on all cores while writing.
+
+What the collection holds already is passed over, so an import that was cut short goes on where it
+stopped.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TypeVar
 
 from tashihiki.errors import TashihikiError
 from tashihiki_server.bounds import check_attributes, check_id
-from tashihiki_server.catalogue.base import ItemRecord
+from tashihiki_server.catalogue.base import ItemRecord, StoredItem
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.dataset import Photo, Skipped
 from tashihiki_server.encoder.embedder import Embedder
@@ -24,10 +29,22 @@ _Out = TypeVar("_Out")
 
 @dataclass
 class Indexed:
-    """What came of it: how many photos were written, and those that could not be read."""
+    """What came of it.
+
+    Attributes:
+        written: photos that the collection now holds as they are, the unchanged among them.
+        unchanged: photos that it held already, with the same labels.
+        skipped: photos that could not be read.
+    """
 
     written: int = 0
+    unchanged: int = 0
     skipped: list[Skipped] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Unchanged:
+    """A photo that the collection holds as it is."""
 
 
 def index_photos(
@@ -40,6 +57,9 @@ def index_photos(
 ) -> Indexed:
     """Embeds photos and writes them in batches; each batch is durable when it is counted.
 
+    A picture that is the same file as the item's is not decoded; its item is written only where
+    its labels or metadata differ.
+
     Args:
         photos: to add, or to replace by their ids.
         collection: that takes them.
@@ -49,32 +69,52 @@ def index_photos(
     """
     indexed = Indexed()
 
-    def prepare(photo: Photo) -> ItemRecord | Skipped:
-        return _record(photo, collection, embedder)
+    def prepare(entry: tuple[Photo, StoredItem | None]) -> ItemRecord | Skipped | _Unchanged:
+        photo, stored = entry
+        return _prepared(photo, stored, collection, embedder)
 
     with ThreadPoolExecutor(threads, thread_name_prefix="index") as pool:
-        for batch in _batched(_ahead(pool, prepare, photos, 4 * BATCH), BATCH):
+        entries = _with_stored(photos, collection)
+        for batch in _batched(_ahead(pool, prepare, entries, 4 * BATCH), BATCH):
             records = [made for made in batch if isinstance(made, ItemRecord)]
             if records:
                 collection.upsert(records)
-            indexed.written += len(records)
+            unchanged = sum(isinstance(made, _Unchanged) for made in batch)
+            indexed.written += len(records) + unchanged
+            indexed.unchanged += unchanged
             indexed.skipped += [made for made in batch if isinstance(made, Skipped)]
             advanced(len(batch))
     collection.settle()
     return indexed
 
 
-def _record(photo: Photo, collection: Collection, embedder: Embedder) -> ItemRecord | Skipped:
+def _with_stored(
+    photos: Sequence[Photo], collection: Collection
+) -> Iterator[tuple[Photo, StoredItem | None]]:
+    for start in range(0, len(photos), BATCH):
+        chunk = photos[start : start + BATCH]
+        stored = collection.catalogue.items([photo.id for photo in chunk])
+        yield from ((photo, stored.get(photo.id)) for photo in chunk)
+
+
+def _prepared(
+    photo: Photo, stored: StoredItem | None, collection: Collection, embedder: Embedder
+) -> ItemRecord | Skipped | _Unchanged:
     try:
         check_id(photo.id, "id")
         check_attributes(photo.attributes, "attributes")
-        image = embedder.embed_with_thumbnail(collection.encoder, photo.path.read_bytes(), "image")
+        data = photo.path.read_bytes()
+        digest = hashlib.sha256(data).digest()
+        record = ItemRecord(photo.id, photo.attributes, dict(photo.metadata), image_sha256=digest)
+        if stored is None or stored.image_sha256 != digest:
+            image = embedder.embed_with_thumbnail(collection.encoder, data, "image")
+            return replace(record, embedding=image.embedding, thumbnail=image.thumbnail)
+        # Without an embedding a record keeps the one that the item has.
+        same = (stored.attributes, stored.metadata) == (record.attributes, record.metadata)
+        return _Unchanged() if same else record
     except (TashihikiError, OSError) as error:
         why = error.message if isinstance(error, TashihikiError) else str(error)
         return Skipped(photo.path, why)
-    return ItemRecord(
-        photo.id, photo.attributes, dict(photo.metadata), image.embedding, image.thumbnail
-    )
 
 
 def _ahead(

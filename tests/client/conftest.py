@@ -23,6 +23,12 @@ def client(server: ScriptedServer) -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture
+def plain_terminal(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASHIHIKI_SERVER", server.target)
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 @pytest_asyncio.fixture
 async def async_client(server: ScriptedServer) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(server.target, timeout=5) as client:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from client.scripted_server import ScriptedServer
+from client.test_discovery_verbs import EVENTS
+from client.test_maintenance_verbs import COPYING, RESTORING
 from client.test_verbs import ANSWER
 from tashihiki import InvalidArgumentError, NotFoundError
 from tashihiki.cli.app import main
@@ -40,6 +42,9 @@ def demo(server: ScriptedServer) -> ScriptedServer:
             context.abort(missing.code, "No.") if request.collection == "mugs" else found
         ),
     )
+    server.answer("FindDuplicates", EVENTS)
+    server.answer("CreateSnapshot", COPYING)
+    server.answer("RestoreSnapshot", RESTORING)
     return server
 
 

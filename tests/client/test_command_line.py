@@ -15,25 +15,14 @@ from PIL import Image
 from rich.console import Console
 
 from client.scripted_server import ScriptedServer
+from client.shell import run
 from client.test_verbs import ANSWER, DESCRIBED, FACTORED_ANSWER
 from tashihiki import InvalidArgumentError, NotFoundError
 from tashihiki.cli.app import application, main
 from tashihiki.cli.failure import caret
 from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
 
-
-@pytest.fixture(autouse=True)
-def plain_terminal(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TASHIHIKI_SERVER", server.target)
-    monkeypatch.setenv("COLUMNS", "80")
-
-
-def run(*args: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(args)
-    code = ended.value.code
-    assert isinstance(code, int)
-    return code
+pytestmark = pytest.mark.usefixtures("plain_terminal")
 
 
 def spawn(*args: str, **options: Any) -> subprocess.Popen[str]:
@@ -392,7 +381,8 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("tashihiki ")
     assert run("--help") == 0
     shown = capsys.readouterr().out
-    for name in ("search", "items", "attributes", "collections", "serve", "demo", "index", "train"):
+    ours = "search items attributes collections duplicates suggest sample snapshot encoder"
+    for name in (*ours.split(), "serve", "demo", "index", "train"):
         assert name in shown
 
 

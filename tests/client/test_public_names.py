@@ -3,14 +3,16 @@ from __future__ import annotations
 import tashihiki
 
 _NAMES = """
-AlreadyExistsError AsyncClient BlockSimilarity CancelledError Client Collection
-ComposeResult ComposedBlock Composition Contribution DeadlineExceededError DeleteResult
-FacetAngle FacetDiagnostics FacetSummary FailedPreconditionError Filter HealthStatus Hit
-InternalError InvalidArgumentError Item ItemError KeepAliveConfig NotFoundError
-ResolvedTerm ResourceExhaustedError RetryConfig Search SearchResult SearchRoute Space
+AbortedError
+AlreadyExistsError AsyncClient BlockSimilarity CancelledError Client Collection ComposeResult
+ComposedBlock Composition Contribution DeadlineExceededError DeleteResult Duplicate
+DuplicateGroup EncoderChange FacetAngle FacetDiagnostics FacetSummary FailedPreconditionError
+Filter HealthStatus Hit IndexStatus InternalError InvalidArgumentError Item ItemError
+KeepAliveConfig LabelSuggestion LabelSuggestions NotFoundError RecallPoint ResolvedTerm
+ResourceExhaustedError RetryConfig Sample Search SearchResult SearchRoute Snapshot Space
 SpaceDiagnostics StoredItem TLSConfig TashihikiError UnavailableError UnknownError
 UnresolvedTerm UpsertResult ValueSummary
-attribute facet image item vector
+attribute exists facet image item metadata vector
 """
 
 

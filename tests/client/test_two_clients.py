@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from client.scripted_server import ScriptedServer
+from client.scripted_server import CONTRACT, ScriptedServer
 from tashihiki import (
     AsyncClient,
     Client,
     FailedPreconditionError,
     HealthStatus,
+    InternalError,
     UnavailableError,
 )
-from tashihiki.v1 import catalog_pb2, search_pb2
+from tashihiki.v1 import catalog_pb2
 
 ECHO = {
     "GetCollection": lambda request, context: catalog_pb2.GetCollectionResponse(
@@ -60,9 +61,20 @@ def test_every_method_of_the_contract_is_called(server: ScriptedServer, client: 
     client.delete_items("c", ["a"])
     client.attributes("c")
     client.embed("c", [b""])
+    list(client.find_duplicates("c"))
+    client.suggest_labels("c")
+    client.sample("c")
+    client.list_snapshots()
+    client.delete_snapshot("c", "s")
+    client.change_encoder("c", "e")
+    client.roll_back_encoder("c")
+    client.cancel_encoder_change("c")
+    for copy in (client.create_snapshot, lambda name: client.restore_snapshot("c", "s", name)):
+        with pytest.raises(InternalError, match="INCOMPLETE_ANSWER"):
+            copy("c")
     methods = {
         method.name
-        for pb2 in (search_pb2, catalog_pb2)
+        for pb2 in CONTRACT
         for service in pb2.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }

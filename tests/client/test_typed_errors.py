@@ -5,6 +5,7 @@ import pytest
 
 from client.scripted_server import ScriptedServer
 from tashihiki import (
+    AbortedError,
     AlreadyExistsError,
     AsyncClient,
     CancelledError,
@@ -24,6 +25,7 @@ from tashihiki._address import complete_address
 from tashihiki.status import from_status, to_status
 
 KINDS = [
+    AbortedError,
     AlreadyExistsError,
     CancelledError,
     DeadlineExceededError,
@@ -64,7 +66,7 @@ async def test_an_error_arrives_as_it_was_raised(
 
 @pytest.mark.parametrize(
     "code",
-    [grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.ABORTED],
+    [grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.DATA_LOSS],
 )
 def test_a_foreign_status_keeps_its_code_and_message(
     code: grpc.StatusCode, server: ScriptedServer, client: Client

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from client.scripted_server import ScriptedServer
-from tashihiki import AsyncClient, Client, InvalidArgumentError, Item
+from tashihiki import (
+    AsyncClient,
+    Client,
+    InvalidArgumentError,
+    Item,
+    RetryConfig,
+    UnavailableError,
+)
 from tashihiki._batches import BATCH_BYTES
 from tashihiki.status import to_status
 from tashihiki.v1 import catalog_pb2
@@ -23,7 +30,11 @@ def refuse_bad(request: Any, context: Any) -> catalog_pb2.UpsertItemsResponse:
         for index in bad
     ]
     return catalog_pb2.UpsertItemsResponse(
-        upserted_count=len(request.items) - len(bad), errors=errors
+        upserted_count=len(request.items) - len(bad),
+        errors=errors,
+        unchanged_count=1,
+        unchanged_image_count=2,
+        etags=["" if index in bad else f"<{one.id}>" for index, one in enumerate(request.items)],
     )
 
 
@@ -82,6 +93,8 @@ async def test_refusals_are_collected_with_their_places(server: ScriptedServer) 
         same = await async_client.upsert("items", items, batch_size=2, on_error="collect")
     for answer in (result, same):
         assert answer.count == 2
+        assert answer.etags == ("<a>", "", "", "<b>", "", "")
+        assert (answer.unchanged_count, answer.unchanged_image_count) == (2, 4)
         assert [(error.index, error.id, error.error.reason) for error in answer.errors] == [
             (1, "bad_1", "IMAGE_BROKEN"),
             (2, "gone", "IMAGE_NOT_FOUND"),
@@ -96,6 +109,46 @@ def test_the_first_bad_batch_stops(server: ScriptedServer, client: Client) -> No
     with pytest.raises(InvalidArgumentError, match="Broken"):
         client.upsert("items", [Item(str(n), vector=[1]) for n in range(5)], batch_size=1)
     assert sizes(server) == [1, 1]
+
+
+def test_every_write_can_be_told_from_every_other(server: ScriptedServer, client: Client) -> None:
+    items = [Item(str(n), vector=[1]) for n in range(3)]
+    for _ in range(2):
+        client.upsert("items", items, batch_size=1)
+        client.delete_items("items", map(str, range(1001)))
+        client.create_collection("items")
+    ids = [call.request.request_id for call in server.calls]
+    assert len(ids) == 12
+    assert len(set(ids)) == 12
+    assert all(1 <= len(one) <= 128 for one in ids)
+
+
+async def test_a_write_that_is_sent_again_is_the_same_write(server: ScriptedServer) -> None:
+    busy = UnavailableError("busy", reason="BUSY")
+    quick = RetryConfig(initial_backoff=0.01, max_backoff=0.02)
+    with Client(server.target, retry=quick) as client:
+        server.answer("UpsertItems", busy, busy, catalog_pb2.UpsertItemsResponse())
+        client.upsert("items", [Item("a", vector=[1])])
+        server.answer("DeleteItems", busy, busy, catalog_pb2.DeleteItemsResponse())
+        client.delete_items("items", ["a"])
+    async with AsyncClient(server.target, retry=quick) as async_client:
+        server.answer("UpsertItems", busy, busy, catalog_pb2.UpsertItemsResponse())
+        await async_client.upsert("items", [Item("a", vector=[1])])
+    ids = [call.request.request_id for call in server.calls]
+    assert len(ids) == 9
+    assert [len(set(ids[start : start + 3])) for start in (0, 3, 6)] == [1, 1, 1]
+    assert len(set(ids)) == 3
+
+
+def test_an_item_is_written_on_condition(server: ScriptedServer, client: Client) -> None:
+    client.upsert("items", [Item("a", vector=[1], etag="7"), Item("b", vector=[1])])
+    assert [item.etag for item in server.received("UpsertItems")[0].items] == ["7", ""]
+
+
+def test_a_server_without_etags_is_answered_for(server: ScriptedServer, client: Client) -> None:
+    server.answer("UpsertItems", catalog_pb2.UpsertItemsResponse(upserted_count=2))
+    result = client.upsert("items", [Item("a", vector=[1]), Item("b", vector=[1])])
+    assert (result.count, result.etags) == (2, ("", ""))
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,18 @@ from google.protobuf import json_format
 
 from client.scripted_server import ScriptedServer
 from tashihiki import (
+    AsyncClient,
     BlockSimilarity,
     Client,
     ComposedBlock,
     Contribution,
+    EncoderChange,
     FacetAngle,
     FacetDiagnostics,
     FacetSummary,
+    IndexStatus,
     InvalidArgumentError,
+    RecallPoint,
     ResolvedTerm,
     Search,
     SearchRoute,
@@ -276,6 +280,27 @@ DESCRIBED = json_format.ParseDict(
             "rest_dimension": 64,
             "held_out_accuracy": 0.75,
         },
+        "target_recall": 0.95,
+        "index": {
+            "route": "SEARCH_ROUTE_CELLS",
+            "indexed_count": 200,
+            "newer_count": 13,
+            "removed_count": 4,
+            "pending": True,
+            "curve": [
+                {
+                    "route": "SEARCH_ROUTE_CELLS",
+                    "setting": 32,
+                    "count": 10,
+                    "recall": 0.9925,
+                    "seconds": 0.0011,
+                    "chosen": True,
+                },
+                {"route": "SEARCH_ROUTE_INDEX", "setting": 0.15, "count": 100, "recall": 0.5},
+            ],
+        },
+        "encoder_change": {"encoder": "cafe", "done_count": 10, "total_count": 213},
+        "previous_encoder": "beef",
     },
     catalog_pb2.Collection(),
 )
@@ -297,6 +322,46 @@ def test_a_collection_says_how_well_its_space_fits(server: ScriptedServer, clien
         rest_dimension=64,
         held_out_accuracy=0.75,
     )
+
+
+def test_a_collection_says_how_it_is_searched(server: ScriptedServer, client: Client) -> None:
+    server.answer("GetCollection", catalog_pb2.GetCollectionResponse(collection=DESCRIBED))
+    found = client.get_collection("faces")
+    chosen = RecallPoint(SearchRoute.CELLS, 32, 10, 0.9925, 0.0011, chosen=True)
+    other = RecallPoint(SearchRoute.INDEX, 0.15, 100, 0.5, 0, chosen=False)
+    assert found.index == IndexStatus(SearchRoute.CELLS, 200, 13, 4, True, (chosen, other))
+    assert found.encoder_change == EncoderChange("cafe", 10, 213)
+    assert (found.target_recall, found.previous_encoder) == (0.95, "beef")
+    server.answer("GetCollection", catalog_pb2.GetCollectionResponse())
+    bare = client.get_collection("faces")
+    assert (bare.index, bare.encoder_change, bare.previous_encoder) == (None, None, "")
+
+
+def test_a_target_of_recall_is_asked_for(server: ScriptedServer, client: Client) -> None:
+    client.create_collection("faces", target_recall=0.9)
+    client.create_collection("faces")
+    sent = [request.collection.target_recall for request in server.received("CreateCollection")]
+    assert sent == [0.9, 0]
+    with pytest.raises(InvalidArgumentError) as caught:
+        client.create_collection("faces", target_recall=0)
+    assert caught.value.reason == "OUT_OF_RANGE"
+
+
+async def test_a_collection_may_be_gone_already(
+    server: ScriptedServer, client: Client, async_client: AsyncClient
+) -> None:
+    client.delete_collection("faces")
+    client.delete_collection("faces", allow_missing=True)
+    await async_client.delete_collection("faces", allow_missing=True)
+    sent = [request.allow_missing for request in server.received("DeleteCollection")]
+    assert sent == [False, True, True]
+
+
+def test_a_damaged_collection_is_listed(server: ScriptedServer, client: Client) -> None:
+    damaged = catalog_pb2.Collection(name="faces", fault="CATALOGUE_DAMAGED: A row is lost.")
+    server.answer("ListCollections", catalog_pb2.ListCollectionsResponse(collections=[damaged]))
+    (found,) = client.list_collections()
+    assert found.fault == "CATALOGUE_DAMAGED: A row is lost."
 
 
 def test_lists_go_through_all_pages(server: ScriptedServer, client: Client) -> None:
@@ -325,12 +390,17 @@ def test_items_are_fetched_page_by_page(server: ScriptedServer, client: Client) 
 
 
 def test_an_item_comes_with_what_was_asked_for(server: ScriptedServer, client: Client) -> None:
-    item = catalog_pb2.Item(id="a", vector=ANSWER.vector, thumbnail=b"jpeg")
+    item = catalog_pb2.Item(
+        id="a", vector=ANSWER.vector, thumbnail=b"jpeg", etag="7", image_sha256=bytes(32)
+    )
     server.answer("GetItem", catalog_pb2.GetItemResponse(item=item))
     stored = client.get_item("items", "a", include_vector=True, include_thumbnail=True)
     assert stored.vector is not None
     assert (stored.vector.shape, stored.thumbnail) == ((2,), b"jpeg")
     assert stored.create_time is None
+    assert (stored.etag, stored.image_sha256) == ("7", bytes(32))
+    server.answer("GetItem", catalog_pb2.GetItemResponse())
+    assert client.get_item("items", "a").image_sha256 is None
 
 
 def test_attributes_have_counts(server: ScriptedServer, client: Client) -> None:

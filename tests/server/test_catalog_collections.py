@@ -30,8 +30,11 @@ def make(served: Served, collection: catalog_pb2.Collection) -> catalog_pb2.Coll
 
 
 def read(served: Served, name: str) -> catalog_pb2.Collection:
+    """All but the index, which no other call returns."""
     request = catalog_pb2.GetCollectionRequest(name=name)
     response: catalog_pb2.GetCollectionResponse = served.catalog.GetCollection(request)
+    assert response.collection.HasField("index")
+    response.collection.ClearField("index")
     return response.collection
 
 

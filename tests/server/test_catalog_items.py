@@ -95,7 +95,7 @@ def test_times_tell_creation_and_change(module_served: Served, collection: str) 
     assert before.create_time == before.update_time
     assert abs(before.create_time.seconds - time.time()) < 60
     time.sleep(0.01)
-    upsert(module_served, collection, [vector_item("a", ROW)])
+    upsert(module_served, collection, [vector_item("a", -ROW)])
     after = get(module_served, collection, "a")
     assert after.create_time == before.create_time
     assert after.update_time.ToNanoseconds() > before.update_time.ToNanoseconds()

@@ -213,7 +213,9 @@ def test_what_was_acknowledged_survives_kill_9(
             server.kill()
             writer.join(SECONDS)
             assert not writer.is_alive()
-            spaces += [path.name for path in (data / "collections" / SHOP).glob("spaces/[0-9]*")]
+            spaces += [
+                path.name for path in (data / "collections" / SHOP).glob("derived/*/spaces/[0-9]*")
+            ]
     assert (len(set(spaces)) > 1) == (kind == catalog_pb2.SPACE_KIND_FACTORED)
     with running(data, tiny_encoder_bundle) as server:
         found = everything(server)

@@ -394,8 +394,8 @@ def test_the_posterior_of_a_query_is_the_product_of_its_attributes(
 def test_without_attributes_nothing_is_reranked(
     module_served: Served, shop: Gallery, text: str
 ) -> None:
-    ranked = search(module_served, shop.name, text, rerank=ON)
-    assert ranked == search(module_served, shop.name, text)
+    ranked = search(module_served, shop.name, text, limit=1000, rerank=ON)
+    assert ranked == search(module_served, shop.name, text, limit=1000)
 
 
 def test_attributes_that_cancel_out_do_not_rank(module_served: Served, shop: Gallery) -> None:
@@ -412,8 +412,8 @@ def test_attributes_that_cancel_out_do_not_rank(module_served: Served, shop: Gal
 def test_queries_that_name_attributes_are_reranked_unless_they_decline(
     module_served: Served, shop: Gallery, text: str, preferred: search_pb2.Rerank.ValueType
 ) -> None:
-    chosen = search(module_served, shop.name, text, rerank=preferred)
-    assert search(module_served, shop.name, text) == chosen
+    chosen = search(module_served, shop.name, text, limit=1000, rerank=preferred)
+    assert search(module_served, shop.name, text, limit=1000) == chosen
     assert all(hit.HasField("posterior") == (preferred == ON) for hit in chosen.hits)
 
 
@@ -517,14 +517,14 @@ def test_a_facet_that_is_new_is_answered_for_once_it_is_fitted(module_served: Se
 @pytest.mark.parametrize("text", ["mug + red", "item(good_00) - background + red"])
 def test_the_sum_is_one_block(module_served: Served, text: str) -> None:
     shop = goods(module_served, fresh_name("sum"))
-    answer = search(module_served, shop.name, text)
+    answer = search(module_served, shop.name, text, limit=18)
     (block,) = answer.blocks
     assert (block.facet, block.weight) == ("", 1.0)
     for hit in answer.hits:
         (share,) = hit.blocks
         assert share.similarity == pytest.approx(hit.similarity, abs=TOLERANCE)
         assert share.contribution == pytest.approx(hit.similarity, abs=TOLERANCE)
-    assert search(module_served, shop.name, text, attribute_mode=ADD) == answer
+    assert search(module_served, shop.name, text, limit=18, attribute_mode=ADD) == answer
     ranked = search(module_served, shop.name, text, limit=18, rerank=ON)
     assert set(hit_ids(ranked)) == set(hit_ids(search(module_served, shop.name, text, limit=18)))
     assert_descending(ranked)

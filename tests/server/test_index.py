@@ -12,28 +12,37 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
+from routes import only_route
 from server_process import builder, eventually
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.collection import background as background_module
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.collection.nearest import Nearest
+from tashihiki_server.index.base import Route
 from tashihiki_server.index.generation import open_latest
 from tashihiki_server.library import Library
 from tiny_encoder import DIMENSION, write_tiny_encoder
 
 OpenLibrary = Callable[..., Library]
 Vectors = NDArray[np.float32]
-# Enough for a graph that is asked instead of a comparison with all.
-COUNT = 400
+# Enough for an index that is asked instead of a comparison with all.
+COUNT = 1100
+CLUSTERS = 40
 LIMIT = 5
 REBUILT = "rebuilt from the catalogue"
 
 
 def vectors(count: int, seed: int = 0) -> Vectors:
-    found = np.random.default_rng(seed).random((count, DIMENSION)).astype(np.float32)
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    """Clusters far apart, so that an index finds the very nearest of them."""
+    centres = np.random.default_rng(99).random((CLUSTERS, DIMENSION)) ** 3
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    dice = np.random.default_rng(seed)
+    near = centres[dice.integers(CLUSTERS, size=count)]
+    near = np.abs(near + 0.08 * dice.normal(size=near.shape))
+    found: Vectors = (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
     return found
 
 
@@ -55,19 +64,45 @@ def ask(collection: Collection, query: Vectors) -> tuple[list[str], Nearest]:
 
 
 def assert_right(collection: Collection, gallery: Vectors = GALLERY) -> bool:
-    """Compares with numpy; says whether the index was used."""
-    routes = set()
+    """Compares with numpy; says whether the index was used.
+
+    The index may miss one in a hundred; whatever it finds has the similarity that it must have.
+    """
+    routes, missed = set(), 0
     for query in QUERIES:
         ids, found = ask(collection, query)
-        wanted = np.argsort(-(gallery.astype(np.float64) @ query.astype(np.float64)))[:LIMIT]
-        assert ids == [f"i{number}" for number in wanted]
-        routes.add(found.exact)
+        similarities = gallery.astype(np.float64) @ query.astype(np.float64)
+        wanted = [f"i{number}" for number in np.argsort(-similarities)[:LIMIT]]
+        own = [similarities[int(identifier[1:])] for identifier in ids]
+        assert_allclose(found.similarities, own, atol=1e-6)
+        assert len(ids) == LIMIT
+        assert sorted(own, reverse=True) == own
+        exact = found.route is Route.EXACT
+        assert not exact or ids == wanted
+        missed += len(set(wanted) - set(ids))
+        routes.add(exact)
+    assert missed <= 0.03 * len(QUERIES) * LIMIT
     (exact,) = routes
     return not exact
 
 
+@pytest.fixture(scope="module", params=[Route.CELLS, Route.GRAPH], ids=lambda route: route.value)
+def route(request: pytest.FixtureRequest) -> Iterator[Route]:
+    """The only route that builds may take; so few rows are faster compared with all."""
+    chosen: Route = request.param
+    with only_route(chosen):
+        yield chosen
+
+
+@pytest.fixture(autouse=True)
+def _one_route(route: Route) -> None:
+    """Every test here has an index."""
+
+
 @pytest.fixture(scope="module")
-def indexed(tmp_path_factory: pytest.TempPathFactory, tiny_encoder_bundle: Path) -> Path:
+def indexed(
+    route: Route, tmp_path_factory: pytest.TempPathFactory, tiny_encoder_bundle: Path
+) -> Path:
     """A data folder whose one collection has an index."""
     folder = tmp_path_factory.mktemp("indexed") / "data"
     library = Library(folder, tiny_encoder_bundle)
@@ -87,7 +122,8 @@ def data(indexed: Path, tmp_path: Path) -> Path:
 
 
 def generations(data: Path) -> Path:
-    return data / "collections" / "shop" / "generations"
+    (derived,) = (data / "collections" / "shop" / "derived").iterdir()
+    return derived / "generations"
 
 
 # Damage
@@ -97,18 +133,10 @@ def _truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-def _flip_first(path: Path) -> None:
-    _flip(path, 0)
-
-
-def _flip_last(path: Path) -> None:
+def _flip(path: Path) -> None:
     # Some files end with a line feed or padding that nobody reads, so not the very last.
-    _flip(path, -path.stat().st_size // 3)
-
-
-def _flip(path: Path, place: int) -> None:
     content = bytearray(path.read_bytes())
-    content[place] ^= 0x10
+    content[-(len(content) // 3) - 1] ^= 0x10
     path.write_bytes(content)
 
 
@@ -117,52 +145,58 @@ def _lengthen(path: Path) -> None:
         file.write(b"\0")
 
 
-FILES = (
+COMMON = {
     "manifest.json",
     "ids.json",
     "versions.npy",
+    "vectors.npy",
     "calibration.json",
-    "ngt/grp",
-    "ngt/obj",
-    "ngt/prf",
-    "ngt/robj",
-    "ngt/tre",
-)
-DAMAGES = (_truncate, _flip_first, _flip_last, _lengthen, Path.unlink)
+    "prototypes.json",
+    "prototypes.npy",
+}
+OF_ROUTE = {
+    Route.CELLS: {"cells-0.npz"},
+    Route.GRAPH: {"ngt/grp", "ngt/obj", "ngt/prf", "ngt/robj", "ngt/tre"},
+}
 
 
-def test_every_file_of_an_index_is_in_the_list(indexed: Path) -> None:
+def files_of(generation: Path) -> set[str]:
+    found = generation.rglob("*")
+    return {str(path.relative_to(generation)) for path in found if path.is_file()}
+
+
+def test_every_file_of_an_index_is_known(indexed: Path, route: Route) -> None:
     (generation,) = generations(indexed).iterdir()
-    found = {str(p.relative_to(generation)) for p in generation.rglob("*") if p.is_file()}
-    assert found == set(FILES)
+    assert files_of(generation) == COMMON | OF_ROUTE[route]
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-@pytest.mark.parametrize("name", FILES)
-def test_damage_is_logged_and_answers_are_right_at_once(
-    data: Path,
-    open_library: OpenLibrary,
-    caplog: pytest.LogCaptureFixture,
-    name: str,
-    damage: Callable[[Path], object],
+@pytest.mark.parametrize("damage", [_truncate, _flip, _lengthen, Path.unlink])
+def test_damage_of_any_file_is_noticed(
+    indexed: Path, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    (generation,) = generations(indexed).iterdir()
+    identity = json.loads((generation / "manifest.json").read_text())["identity"]
+    for name in sorted(files_of(generation)):
+        copy = tmp_path / name.replace("/", "-") / generation.name
+        shutil.copytree(generation, copy)
+        assert open_latest(copy.parent, identity) is not None
+        damage(copy / name)
+        assert open_latest(copy.parent, identity) is None, name
+
+
+def test_a_damaged_index_is_rebuilt_and_answers_are_right_at_once(
+    data: Path, open_library: OpenLibrary, caplog: pytest.LogCaptureFixture
 ) -> None:
     (generation,) = generations(data).iterdir()
-    damage(generation / name)
+    _truncate(generation / "vectors.npy")
     with caplog.at_level(logging.WARNING):
-        collection = open_library().collection("shop")
+        library = open_library()
+    collection = library.collection("shop")
     builder().suspend()
     assert sum(REBUILT in line for line in caplog.messages) == 1
     assert collection.state.index is None
     assert not assert_right(collection)
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_a_damaged_index_is_rebuilt(data: Path, open_library: OpenLibrary, name: str) -> None:
-    (generation,) = generations(data).iterdir()
-    _truncate(generation / name)
-    library = open_library()
-    collection = library.collection("shop")
-    assert_right(collection)
+    builder().resume()
     collection.settle()
     assert assert_right(collection)
     library.close()
@@ -172,9 +206,7 @@ def test_a_damaged_index_is_rebuilt(data: Path, open_library: OpenLibrary, name:
     assert assert_right(again)
 
 
-@pytest.mark.parametrize(
-    "change", [{"count": 700}, {"count": 3}, {"dimension": 7}, {"number": -1}, {"files": []}]
-)
+@pytest.mark.parametrize("change", [{"count": 700}, {"count": 3}, {"number": -1}, {"files": []}])
 def test_a_manifest_that_was_edited_is_not_believed(
     data: Path, change: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -205,9 +237,10 @@ def test_an_index_moved_in_from_a_collection_of_another_encoder_is_rebuilt(
     library = open_library()
     write_tiny_encoder(tmp_path / "other", name="other")
     library.install(tmp_path / "other")
-    library.create("other", encoder="other").upsert(records(vectors(COUNT, seed=5)))
+    made = library.create("other", encoder="other")
+    made.upsert(records(vectors(COUNT, seed=5)))
     library.close()
-    other = data / "collections" / "other" / "generations"
+    other = data / "collections" / "other" / "derived" / made.settings.encoder / "generations"
     shutil.rmtree(other, ignore_errors=True)
     shutil.copytree(generations(data), other)
     again = open_library().collection("other")
@@ -245,9 +278,10 @@ def test_items_that_came_changed_and_went_are_answered_rightly(
     gone = range(100, 130)
     collection.delete([f"i{number}" for number in gone], skip_missing=False)
     gallery[list(gone)] = 0
-    assert assert_right(collection, gallery)
+    # Where marks leave few rows of a cell, the cells may pass.
+    assert_right(collection, gallery)
     library.close()
-    assert assert_right(open_library().collection("shop"), gallery)
+    assert_right(open_library().collection("shop"), gallery)
 
 
 def test_an_item_deleted_and_added_again_is_found_by_its_new_vector(

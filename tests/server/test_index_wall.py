@@ -37,7 +37,7 @@ _SEARCHES = (
     _PRELUDE
     + """
 build_ngt(rows, folder, 1)
-index = NgtIndex(folder, count=len(rows), dimension=8, epsilon=1.0)
+index = NgtIndex(folder, count=len(rows), dimension=8)
 wide = np.zeros((8, 3), np.float32); wide[:, 1] = query
 hostile = {
     "too short": query[:7], "too long": np.append(query, 0), "2-d": query[None], "0-d": query[0],
@@ -54,11 +54,11 @@ sound = {
 results = {"hostile": {}, "sound": {}, "counts": {}}
 with np.errstate(over="ignore"):
     for name, vector in hostile.items():
-        results["hostile"][name] = said(lambda: index.search(vector, 5).tolist())
+        results["hostile"][name] = said(lambda: index.search(vector, 5, 1.0, 0).tolist())
 for name, vector in sound.items():
-    results["sound"][name] = index.search(vector, 5).tolist() == nearest(vector, 5)
+    results["sound"][name] = index.search(vector, 5, 1.0, 0).tolist() == nearest(vector, 5)
 for count in (-(2**40), -1, 0, 1, 5, 299, 300, 301, 2**31, 2**40):
-    results["counts"][count] = sorted(index.search(query, count).tolist()) == sorted(
+    results["counts"][count] = sorted(index.search(query, count, 1.0, 0).tolist()) == sorted(
         nearest(query, max(0, min(count, 300)))
     )
 index.close()
@@ -91,8 +91,8 @@ for number, (name, array) in enumerate(hostile.items()):
 folder.mkdir()
 for number, (name, array) in enumerate(sound.items()):
     build_ngt(array, folder / f"s{number}", 1)
-    index = NgtIndex(folder / f"s{number}", count=len(array), dimension=8, epsilon=1.0)
-    found = index.search(query, 5).tolist()
+    index = NgtIndex(folder / f"s{number}", count=len(array), dimension=8)
+    found = index.search(query, 5, 1.0, 0).tolist()
     results["sound"][name] = found == (nearest(query, 5) if len(array) == 300 else [0])
     index.close()
 print(json.dumps(results))
@@ -131,7 +131,7 @@ def test_hostile_rows(tmp_path: Path) -> None:
 def test_opening_what_is_not_there_is_an_error_and_no_crash(tmp_path: Path, left: str) -> None:
     script = (
         "import sys\nfrom pathlib import Path\nfrom tashihiki_server.index.ngt import NgtIndex\n"
-        "try:\n    NgtIndex(Path(sys.argv[1]), count=1, dimension=8, epsilon=.1)\n"
+        "try:\n    NgtIndex(Path(sys.argv[1]), count=1, dimension=8)\n"
         "except RuntimeError:\n    print('refused')\n"
     )
     folder = tmp_path if left == "empty folder" else tmp_path / "none"

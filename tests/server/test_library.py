@@ -175,7 +175,7 @@ def test_the_lock_is_let_go_when_opening_fails(
     open_library().create("faces")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "7", '{"format": 2}', '{"other": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "7", '{"format": 3}', '{"other": 1}'])
 def test_a_folder_of_another_format_is_refused_and_let_go(
     open_library: OpenLibrary, tmp_path: Path, content: str
 ) -> None:
@@ -234,17 +234,38 @@ def test_a_tampered_encoder_is_refused(
     assert caught.value.remedy
 
 
-def test_an_installed_encoder_that_changed_is_not_run(
-    open_library: OpenLibrary, tmp_path: Path
+_TAMPERED_OR_RENAMED = {**_TAMPERED, "other name": _edited(name="other")}
+
+
+@pytest.mark.parametrize("tampering", list(_TAMPERED_OR_RENAMED))
+def test_the_default_encoder_is_installed_again_over_a_damaged_copy(
+    open_library: OpenLibrary, tmp_path: Path, tampering: str, tiny_encoder_bundle: Path
 ) -> None:
     first = open_library()
     first.create("faces").upsert(some_items())
     first.close()
     (installed,) = (tmp_path / "data" / "encoders").iterdir()
-    _flip(installed / "encoder.onnx")
-    with pytest.raises(FailedPreconditionError) as caught:
-        open_library()
-    assert caught.value.reason == "ENCODER_INVALID"
+    _TAMPERED_OR_RENAMED[tampering](installed)
+    assert len(open_library().collection("faces")) == 3
+    for path in tiny_encoder_bundle.iterdir():
+        assert (installed / path.name).read_bytes() == path.read_bytes()
+
+
+def test_an_encoder_in_another_ones_place_is_not_run(
+    open_library: OpenLibrary, tmp_path: Path
+) -> None:
+    first = open_library()
+    write_tiny_encoder(tmp_path / "other", name="other")
+    other = first.install(tmp_path / "other").fingerprint
+    first.create("faces", encoder=other).upsert(some_items())
+    first.close()
+    encoders = tmp_path / "data" / "encoders"
+    shutil.rmtree(encoders / other)
+    (tiny,) = encoders.iterdir()
+    shutil.copytree(tiny, encoders / other)
+    again = open_library()
+    assert again.faults()["faces"].reason == "ENCODER_INVALID"
+    assert again.collections() == []
 
 
 def test_an_unknown_encoder_lists_those_there_are(library: Library) -> None:

@@ -28,7 +28,13 @@ from calls import (
 )
 from gallery import Gallery, fill, goods, random_vectors
 from serving import Served
-from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
+from tashihiki.v1 import (
+    catalog_pb2,
+    composition_pb2,
+    discovery_pb2,
+    maintenance_pb2,
+    search_pb2,
+)
 from tiny_encoder import DIMENSION
 
 Terms = Sequence[composition_pb2.Term]
@@ -372,7 +378,16 @@ def test_the_longest_names_are_answered_to(module_served: Served) -> None:
     assert hit_ids(answer)[0] == "3"
 
 
-HEALTH = ["", "tashihiki.v1.SearchService", "tashihiki.v1.CatalogService"]
+SERVICES = {
+    f"tashihiki.v1.{name}": file.DESCRIPTOR.services_by_name[name]
+    for file, name in (
+        (search_pb2, "SearchService"),
+        (catalog_pb2, "CatalogService"),
+        (discovery_pb2, "DiscoveryService"),
+        (maintenance_pb2, "MaintenanceService"),
+    )
+}
+HEALTH = ["", *SERVICES]
 
 
 def check_health(served: Served, service: str) -> int:
@@ -393,11 +408,10 @@ def test_health_of_an_unknown_service_is_not_found(module_served: Served) -> Non
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_reflection_describes_both_services(module_served: Served) -> None:
+def test_reflection_describes_the_services(module_served: Served) -> None:
     database = ProtoReflectionDescriptorDatabase(module_served.channel)
-    assert {*HEALTH[1:], "grpc.health.v1.Health"} <= set(database.get_services())
-    for file, name in ((search_pb2, HEALTH[1]), (catalog_pb2, HEALTH[2])):
-        found = database.FindFileContainingSymbol(name)
-        expected = file.DESCRIPTOR.services_by_name[name.rsplit(".", 1)[1]]
-        (service,) = found.service
+    assert {*SERVICES, "grpc.health.v1.Health"} <= set(database.get_services())
+    for name, expected in SERVICES.items():
+        services = database.FindFileContainingSymbol(name).service
+        (service,) = (found for found in services if found.name == expected.name)
         assert [m.name for m in service.method] == [m.name for m in expected.methods]

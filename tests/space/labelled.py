@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tashihiki_server.space.base import AttributeMode, AttributeSpace, AttributeTerm, Vectors
+from tashihiki_server.space.base import AttributeSpace, AttributeTerm, Vectors
 from tashihiki_server.space.factored import FactoredSpace, FitSettings, fit_factored
 from tashihiki_server.space.prototype import Prototypes
 from tashihiki_server.vocabulary import AttributeKey
@@ -89,7 +89,6 @@ def first_hits(space: AttributeSpace, gallery: Labelled, combinations: Codes) ->
 
 def probabilities(space: AttributeSpace, vectors: Vectors, keys: Sequence[AttributeKey]) -> Floats:
     """(n, keys): how probably each item shows each attribute."""
-    logarithms = [
-        space.agreement([AttributeTerm(1.0, key)], AttributeMode.REPLACE, vectors) for key in keys
-    ]
+    asked = [[AttributeTerm(1.0, key)] for key in keys]
+    logarithms = [space.agreement(terms, space.compose(terms), vectors) for terms in asked]
     return np.exp(np.stack(logarithms, axis=1))

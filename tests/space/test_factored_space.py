@@ -269,7 +269,7 @@ def shares(number: int, facet: int) -> Floats:
 
 
 def agreements(*terms: SpaceTerm, mode: AttributeMode = REPLACE) -> Floats:
-    return SPACE.agreement(terms, mode, GALLERY)
+    return SPACE.agreement(terms, SPACE.compose(terms, mode), GALLERY)
 
 
 @pytest.mark.parametrize("factor", [1.0, 3.0])
@@ -337,7 +337,7 @@ def test_an_item_of_a_new_value_is_compared_as_it_is() -> None:
     for base in np.flatnonzero(new)[:40]:
         code = int((data.labels[base, 1] + 1) % 3)
         terms: list[SpaceTerm] = [EmbeddingTerm(1.0, data.embeddings[base]), value(1, code)]
-        best = int(space.agreement(terms, REPLACE, vectors).argmax())
+        best = int(space.agreement(terms, space.compose(terms), vectors).argmax())
         right.append((data.labels[best] == (data.labels[base, 0], code)).all())
     assert np.mean(right) > 0.9
 
@@ -383,4 +383,5 @@ def test_agreement_needs_prototypes() -> None:
         agreements(value(0, 9))
     assert caught.value.reason == "PROTOTYPE_PENDING"
     bare = SPACE.with_prototypes(Prototypes())
-    assert np.isfinite(bare.agreement([item(3)], REPLACE, GALLERY)).all()
+    alone = [item(3)]
+    assert np.isfinite(bare.agreement(alone, bare.compose(alone), GALLERY)).all()

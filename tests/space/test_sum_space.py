@@ -50,7 +50,8 @@ def test_agreement_is_softmax_over_the_facets_values() -> None:
 def test_agreement_with_an_item_counts_its_likeness() -> None:
     rows = (DATA.embeddings / np.linalg.norm(DATA.embeddings, axis=1, keepdims=True)).astype("f4")
     terms: list[SpaceTerm] = [EmbeddingTerm(1.0, rows[0]), *attributes(DATA, (1, 0))]
-    likeness = CONCENTRATION * (rows @ SPACE.compose(terms).vector - 1)
-    alone = SPACE.agreement(terms[1:], AttributeMode.ADD, rows)
-    assert_allclose(SPACE.agreement(terms, AttributeMode.ADD, rows), alone + likeness, atol=1e-3)
+    composed = SPACE.compose(terms)
+    likeness = CONCENTRATION * (rows @ composed.vector - 1)
+    alone = SPACE.agreement(terms[1:], SPACE.compose(terms[1:]), rows)
+    assert_allclose(SPACE.agreement(terms, composed, rows), alone + likeness, atol=1e-3)
     assert not SPACE.ranks_by_agreement(terms[1:], AttributeMode.REPLACE)

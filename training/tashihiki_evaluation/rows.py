@@ -152,7 +152,8 @@ class Searched:
         terms = self._terms(queries, number)
         if not named_attributes(terms):
             return np.argsort(-scores, kind="stable")
-        agreements = self.space.agreement(terms, AttributeMode.REPLACE, self.vectors[hits])
+        composed = self.space.compose(terms, AttributeMode.REPLACE)
+        agreements = self.space.agreement(terms, composed, self.vectors[hits])
         return best_first(agreements, scores)
 
 

@@ -11,12 +11,16 @@ from typing import Annotated
 
 import typer
 
+from tashihiki.cli import encoder, snapshot
 from tashihiki.cli.attributes import attributes
 from tashihiki.cli.collections import collections
+from tashihiki.cli.duplicates import duplicates
 from tashihiki.cli.failure import FAILED, INTERRUPTED
 from tashihiki.cli.items import items
 from tashihiki.cli.plugins import add_commands, installed_commands
+from tashihiki.cli.sample import sample
 from tashihiki.cli.search import search
+from tashihiki.cli.suggest import suggest
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -45,6 +49,11 @@ def application(entries: Iterable[EntryPoint]) -> typer.Typer:
     app.command()(items)
     app.command()(attributes)
     app.command()(collections)
+    app.command()(duplicates)
+    app.command()(suggest)
+    app.command()(sample)
+    app.add_typer(snapshot.app, name="snapshot")
+    app.add_typer(encoder.app, name="encoder")
     add_commands(app, entries)
     return app
 

@@ -6,12 +6,14 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 
-from tashihiki.catalog import Collection, SpaceDiagnostics
+from tashihiki.catalog import Collection, IndexStatus, SpaceDiagnostics
 from tashihiki.cli.failure import reporting
 from tashihiki.cli.options import DEFAULT_SERVER, DEFAULT_TIMEOUT, Json, Server, Timeout
 from tashihiki.cli.output import console, print_json, printable, table
+from tashihiki.cli.wording import encoder_change_text
 from tashihiki.client import Client
 
 Name = Annotated[str | None, typer.Argument(help="Only this collection, with its space.")]
@@ -48,7 +50,11 @@ def _list(found: list[Collection], json: bool) -> None:
             str(one.generation),
             printable(one.encoder),
         )
-    console().print(grid if found else "no collections")
+    out = console()
+    out.print(grid if found else "no collections")
+    for one in found:
+        if one.fault:
+            out.print(printable(f"{one.name} cannot be used: {one.fault}"), soft_wrap=True)
 
 
 def _space_text(collection: Collection) -> str:
@@ -66,7 +72,20 @@ def _describe(collection: Collection) -> None:
     facts.add_row("dimension", str(collection.dimension))
     facts.add_row("generation", str(collection.generation))
     facts.add_row("encoder", printable(collection.encoder))
-    fit = collection.diagnostics
+    if collection.previous_encoder:
+        facts.add_row("encoder before", printable(collection.previous_encoder))
+    if collection.encoder_change is not None:
+        facts.add_row("changing to", printable(encoder_change_text(collection.encoder_change)))
+    facts.add_row("target recall", f"{collection.target_recall:g}")
+    if collection.index is not None:
+        facts.add_row("index", _index_text(collection.index))
+    _describe_fit(out, facts, collection.diagnostics)
+    if collection.index is not None and collection.index.curve:
+        out.print()
+        out.print(_curve(collection.index))
+
+
+def _describe_fit(out: Console, facts: Table, fit: SpaceDiagnostics | None) -> None:
     if fit is None:
         out.print(facts)
         return
@@ -82,6 +101,32 @@ def _describe(collection: Collection) -> None:
     if fit.angles:
         out.print()
         out.print(_angles(fit))
+
+
+def _index_text(index: IndexStatus) -> str:
+    """`cells, 9000 items; 120 newer, 30 removed; being built`."""
+    parts = [f"{index.route.value}, {index.indexed_count} items"]
+    if index.newer_count or index.removed_count:
+        parts.append(f"{index.newer_count} newer, {index.removed_count} removed")
+    if index.pending:
+        parts.append("being built")
+    return "; ".join(parts)
+
+
+def _curve(index: IndexStatus) -> Table:
+    """What the build measured; a star for what searches use."""
+    names = ("setting", "neighbours", "recall", "ms")
+    grid = table("measured", *names, "", numbers=names)
+    for point in index.curve:
+        grid.add_row(
+            point.route.value,
+            f"{point.setting:g}",
+            str(point.count),
+            f"{point.recall:.4f}",
+            f"{point.seconds * 1000:.3f}",
+            "*" if point.chosen else "",
+        )
+    return grid
 
 
 def _variance(fit: SpaceDiagnostics) -> Table:
@@ -107,4 +152,14 @@ def _collection_json(collection: Collection) -> dict[str, Any]:
         "space": vars(collection.space),
         "create_time": collection.create_time and collection.create_time.isoformat(),
         "diagnostics": collection.diagnostics and asdict(collection.diagnostics),
+        "index": collection.index and _index_json(collection.index),
+        "encoder_change": collection.encoder_change and asdict(collection.encoder_change),
+    }
+
+
+def _index_json(index: IndexStatus) -> dict[str, Any]:
+    return {
+        **vars(index),
+        "route": index.route.value,
+        "curve": [{**vars(point), "route": point.route.value} for point in index.curve],
     }

@@ -44,13 +44,14 @@ def items(
             found = iter([client.get_item(collection, item_id)])
         else:
             found = client.items(collection, where=where, page_size=min(limit or 1000, 1000))
-        _print_items(islice(found, limit or None), json)
+        print_items(islice(found, limit or None), json)
 
 
-def _print_items(found: Iterator[StoredItem], json: bool) -> None:
+def print_items(found: Iterator[StoredItem], json: bool) -> None:
+    """A table, or one JSON object a line as the items come."""
     if json:
         for item in found:
-            print_json(_item_json(item))
+            print_json(item_json(item))
         return
     grid = table("id", "attributes")
     for item in found:
@@ -58,11 +59,14 @@ def _print_items(found: Iterator[StoredItem], json: bool) -> None:
     console().print(grid if grid.row_count else "no items")
 
 
-def _item_json(item: StoredItem) -> dict[str, Any]:
+def item_json(item: StoredItem) -> dict[str, Any]:
+    """The item as one JSON object."""
     return {
         "id": item.id,
         "attributes": dict(item.attributes),
         "metadata": dict(item.metadata),
         "create_time": item.create_time and item.create_time.isoformat(),
         "update_time": item.update_time and item.update_time.isoformat(),
+        "etag": item.etag,
+        "image_sha256": item.image_sha256 and item.image_sha256.hex(),
     }

@@ -42,6 +42,14 @@ def attribute_text(attributes: Mapping[str, str]) -> str:
     return printable(" ".join(f"{facet}:{value}" for facet, value in sorted(attributes.items())))
 
 
+def size_text(size: int) -> str:
+    """`1.5 MB`, in powers of ten."""
+    for unit, bytes_ in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= bytes_:
+            return f"{size / bytes_:.1f} {unit}"
+    return f"{size} B"
+
+
 def print_json(value: Any) -> None:
     """One line of JSON."""
     typer.echo(json.dumps(value, ensure_ascii=False))

@@ -17,6 +17,8 @@ _HELP = {
     "serve": "Serve collections over gRPC.",
     "demo": "Draw pictures to try things with.",
     "index": "Fill a collection from a catalogue of pictures.",
+    "verify": "Check a data folder, and say what is wrong with it.",
+    "export": "Write a collection to a Parquet file and a folder of pictures.",
     "train": "Train an encoder on labelled pictures.",
     "evaluate": "Measure composed queries on labelled pictures.",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,14 +20,17 @@ from tashihiki.cli.options import (
     Where,
 )
 from tashihiki.cli.output import print_json
-from tashihiki.cli.search_report import print_report, search_json
+from tashihiki.cli.search_report import print_more, print_next_page, print_report, search_json
 from tashihiki.client import Client
-from tashihiki.query import Mode
+from tashihiki.query import GroupBy, Mode
+from tashihiki.results import SearchResult
 
 Expression = Annotated[
     str, typer.Argument(help="What to add and subtract, for example `person KR + HAPPY`.")
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Hits wanted.")]
+Limit = Annotated[
+    int, typer.Option("--limit", min=1, max=1000, help="Hits wanted, or hits on a page.")
+]
 ThisItem = Annotated[
     str | None, typer.Option("--item", metavar="ID", help="The item that `this item` stands for.")
 ]
@@ -60,6 +65,29 @@ Rerank = Annotated[
         show_default=False,
     ),
 ]
+MinSimilarity = Annotated[
+    float | None,
+    typer.Option("--min-similarity", min=-1.0, max=1.0, help="Only hits at least as similar."),
+]
+GroupByChoice = Annotated[
+    str | None,
+    typer.Option(
+        "--group-by", metavar="FACET[=N]", help="At most N hits of each value; 1 if left out."
+    ),
+]
+Diversity = Annotated[
+    float | None,
+    typer.Option(
+        "--diversity",
+        min=0.0,
+        max=1.0,
+        help="Choose hits that differ: the share of similarity in the choice, 1 for it alone.",
+    ),
+]
+Pages = Annotated[int | None, typer.Option("--pages", min=1, help="Print so many pages.")]
+PageToken = Annotated[
+    str, typer.Option("--page", metavar="TOKEN", help="Begin at this page.", show_default=False)
+]
 Sheet = Annotated[
     Path | None,
     typer.Option("--sheet", metavar="FILE", help="Draw query and hits into this PNG file."),
@@ -77,6 +105,11 @@ def search(
     include_operands: IncludeOperands = False,
     mode: ModeChoice = "replace",
     rerank: Rerank = None,
+    min_similarity: MinSimilarity = None,
+    group_by: GroupByChoice = None,
+    diversity: Diversity = None,
+    pages: Pages = None,
+    page: PageToken = "",
     json: Json = False,
     sheet: Sheet = None,
     server: Server = DEFAULT_SERVER,
@@ -85,11 +118,15 @@ def search(
     """Search a collection by adding and subtracting."""
     _refuse_option(expression)
     _check_sheet(sheet)
+    if sheet is not None and (pages or 1) > 1:
+        raise typer.BadParameter("a sheet shows one page", param_hint="--sheet")
     bound = _bindings(bind or [])
+    grouping = _grouping(group_by)
     with reporting(expression, where), Client(server, timeout=timeout) as client:
         if sheet is not None:
             _require_pillow()
-        result = client.search(
+        ask = partial(
+            client.search,
             collection,
             expression,
             limit=limit,
@@ -101,17 +138,47 @@ def search(
             include_thumbnails=sheet is not None,
             mode=mode,
             rerank=rerank,
+            min_similarity=min_similarity,
+            group_by=grouping,
+            diversity=diversity,
         )
-        if json:
-            print_json(search_json(result))
-        else:
-            print_report(result)
+        shown = 0
+        for number, result in enumerate(_answers(ask, page, pages or 1)):
+            if json:
+                print_json(search_json(result))
+            elif number:
+                print_more(result, first_rank=shown + 1)
+            else:
+                print_report(result)
+            shown += len(result)
+        if not json and (page or pages):
+            print_next_page(result)
         if sheet is not None:
             from tashihiki.cli.sheet import operand_cards, write_sheet
 
             pictures = bound if image is None else {"this image": image, **bound}
             cards = operand_cards(client, collection, result, pictures)
             write_sheet(sheet, expression, cards, result)
+
+
+def _answers(ask: Callable[..., SearchResult], token: str, count: int) -> Iterator[SearchResult]:
+    for _ in range(count):
+        result = ask(page_token=token)
+        yield result
+        token = result.next_page_token
+        if not token:
+            return
+
+
+def _grouping(choice: str | None) -> GroupBy | None:
+    if choice is None:
+        return None
+    facet, equals, limit = choice.rpartition("=")
+    if not equals:
+        return choice
+    if not (facet and limit.isdecimal() and int(limit)):
+        raise typer.BadParameter(f"{choice!r} is not FACET or FACET=N", param_hint="--group-by")
+    return facet, int(limit)
 
 
 def _refuse_option(expression: str) -> None:

@@ -38,7 +38,19 @@ def print_report(result: SearchResult) -> None:
         out.print("no hits")
         return
     out.print()
-    _print_hits(out, result)
+    _print_hits(out, result, first_rank=1)
+
+
+def print_more(result: SearchResult, first_rank: int) -> None:
+    """The hits of a page that follows another."""
+    if result.hits:
+        _print_hits(console(), result, first_rank)
+
+
+def print_next_page(result: SearchResult) -> None:
+    """How to go on."""
+    if result.next_page_token:
+        console().print(f"next page: --page {printable(result.next_page_token)}", soft_wrap=True)
 
 
 def search_json(result: SearchResult) -> dict[str, Any]:
@@ -51,6 +63,7 @@ def search_json(result: SearchResult) -> dict[str, Any]:
         "generation": result.generation,
         "route": result.route.value,
         "blocks": [vars(block) for block in result.blocks],
+        "next_page_token": result.next_page_token,
     }
 
 
@@ -78,11 +91,12 @@ def _numbers(result: SearchResult) -> list[str]:
     return [f"[{number}]" for number in range(1, len(result.terms) + 1)]
 
 
-def _print_hits(out: Console, result: SearchResult) -> None:
+def _print_hits(out: Console, result: SearchResult, first_rank: int) -> None:
     """Prints what fits beside the ids in columns, and the rest under each hit."""
     shares = _share_names(result)
     names = ["#", "id", "similarity", *shares, "attributes"]
-    rows = [_row(rank, hit, result) for rank, hit in enumerate(result, start=1)]
+    reranked = _is_reranked(result)
+    rows = [_row(rank, hit, result, reranked) for rank, hit in enumerate(result, start=first_rank)]
     widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
     kept = _columns_that_fit(widths, out.width)
     widths[_ID] = max(1, min(widths[_ID], out.width - _taken(widths[:kept])))
@@ -91,7 +105,8 @@ def _print_hits(out: Console, result: SearchResult) -> None:
         _print_row(out, row[:kept], widths)
         if kept < len(row) - 1:
             under = zip(shares, row[kept:-1], strict=True)
-            for line in _packed([f"{name} {share}" for name, share in under], out.width - _INDENT):
+            entries = [f"{name} {share}" for name, share in under if share]
+            for line in _packed(entries, out.width - _INDENT):
                 _print_under(out, line)
         if kept < len(row):
             _print_under(out, row[-1])
@@ -102,14 +117,20 @@ def _has_blocks(result: SearchResult) -> bool:
 
 
 def _share_names(result: SearchResult) -> list[str]:
-    posterior = ["posterior"] if result[0].posterior is not None else []
+    posterior = ["posterior"] if _is_reranked(result) else []
     if not _has_blocks(result):
         return posterior + _numbers(result)
     return posterior + [printable(block_heading(b)) for b in result.blocks if b.weight]
 
 
-def _row(rank: int, hit: Hit, result: SearchResult) -> list[str]:
-    shares = [] if hit.posterior is None else [f"{hit.posterior:.3f}"]
+def _is_reranked(result: SearchResult) -> bool:
+    # On the pages of a long search, hits without a posterior follow those with one.
+    return any(hit.posterior is not None for hit in result)
+
+
+def _row(rank: int, hit: Hit, result: SearchResult, reranked: bool) -> list[str]:
+    posterior = "" if hit.posterior is None else f"{hit.posterior:.3f}"
+    shares = [posterior] if reranked else []
     if _has_blocks(result):
         pairs = zip(result.blocks, hit.blocks, strict=True)
         shares += [f"{share.similarity:+.3f}" for block, share in pairs if block.weight]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tashihiki.catalog import EncoderChange
 from tashihiki.results import ComposedBlock, ResolvedTerm, UnresolvedTerm
 
 MINUS = "\N{MINUS SIGN}"
@@ -46,6 +47,12 @@ def block_name(block: ComposedBlock) -> str:
 
 def _term_numbers(block: ComposedBlock) -> str:
     return "".join(f"[{number + 1}]" for number in block.terms)
+
+
+def encoder_change_text(change: EncoderChange) -> str:
+    """`f00d: 10 of 213 items, stopped: the disk is full`."""
+    fault = f", stopped: {change.fault}" if change.fault else ""
+    return f"{change.encoder}: {change.done_count} of {change.total_count} items{fault}"
 
 
 def weight_text(weight: float) -> str:

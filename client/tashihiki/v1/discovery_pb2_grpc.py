@@ -58,7 +58,9 @@ class DiscoveryServiceServicer(object):
 
     def FindDuplicates(self, request, context):
         """Groups of items that show the same: first those whose picture files are
-        identical, then those that look alike. Each item is in one group at most.
+        identical, then those that look alike. Each item is in one group at most,
+        but for the first of identical ones, which stands for them among those
+        that look alike. The work grows by the square of the number of items.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

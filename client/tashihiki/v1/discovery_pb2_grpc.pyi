@@ -26,7 +26,9 @@ class DiscoveryServiceStub:
         tashihiki.v1.discovery_pb2.FindDuplicatesResponse,
     ]
     """Groups of items that show the same: first those whose picture files are
-    identical, then those that look alike. Each item is in one group at most.
+    identical, then those that look alike. Each item is in one group at most,
+    but for the first of identical ones, which stands for them among those
+    that look alike. The work grows by the square of the number of items.
     """
 
     SuggestLabels: grpc.UnaryUnaryMultiCallable[
@@ -51,7 +53,9 @@ class DiscoveryServiceAsyncStub:
         tashihiki.v1.discovery_pb2.FindDuplicatesResponse,
     ]
     """Groups of items that show the same: first those whose picture files are
-    identical, then those that look alike. Each item is in one group at most.
+    identical, then those that look alike. Each item is in one group at most,
+    but for the first of identical ones, which stands for them among those
+    that look alike. The work grows by the square of the number of items.
     """
 
     SuggestLabels: grpc.aio.UnaryUnaryMultiCallable[
@@ -78,7 +82,9 @@ class DiscoveryServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[tashihiki.v1.discovery_pb2.FindDuplicatesResponse], collections.abc.AsyncIterator[tashihiki.v1.discovery_pb2.FindDuplicatesResponse]]:
         """Groups of items that show the same: first those whose picture files are
-        identical, then those that look alike. Each item is in one group at most.
+        identical, then those that look alike. Each item is in one group at most,
+        but for the first of identical ones, which stands for them among those
+        that look alike. The work grows by the square of the number of items.
         """
 
     @abc.abstractmethod

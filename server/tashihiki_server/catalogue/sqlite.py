@@ -2,174 +2,235 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from tashihiki.errors import (
-    FailedPreconditionError,
-    NotFoundError,
-    ResourceExhaustedError,
-    TashihikiError,
+from tashihiki_server.catalogue.base import (
+    ItemRecord,
+    StoredEmbedding,
+    StoredItem,
+    StoredLabels,
+    StoredVector,
+    WriteRequest,
 )
-from tashihiki_server.catalogue.base import ItemRecord, StoredEmbedding, StoredItem, StoredVector
+from tashihiki_server.catalogue.checksums import NO_THUMBNAIL, Tally, thumbnail_checksum
+from tashihiki_server.catalogue.connections import Connections
+from tashihiki_server.catalogue.failures import DamageError, damaged, translated, unreadable
+from tashihiki_server.catalogue.ledger import Ledger, read_ledger
+from tashihiki_server.catalogue.migration import FIRST_TABLES, migrate
+from tashihiki_server.catalogue.requests import recall, remember
+from tashihiki_server.catalogue.rows import (
+    CHUNK,
+    COLUMNS,
+    WITH_EMBEDDINGS,
+    ItemRow,
+    checked_item,
+    checked_vector,
+    parsed,
+    select,
+    unpacked,
+    without_embedding,
+)
+from tashihiki_server.catalogue.schema import (
+    SCHEMA_VERSION,
+    check_schema,
+    create_schema,
+    schema_version,
+    table_names,
+)
+from tashihiki_server.catalogue.tallies import embeddings_tally, lacking, requests_tally
+from tashihiki_server.catalogue.witness import WITNESS_FILE, Witness
+from tashihiki_server.catalogue.writes import ItemWrites
+from tashihiki_server.durable import sync
 from tashihiki_server.space.base import Vectors
 
-_SCHEMA = """
-CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-INSERT INTO counters VALUES ('generation', 0), ('version', 0);
-CREATE TABLE items (
-    key INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    attributes TEXT NOT NULL,
-    metadata TEXT NOT NULL,
-    create_time REAL NOT NULL,
-    update_time REAL NOT NULL
-);
-CREATE TABLE embeddings (
-    key INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE,
-    version INTEGER NOT NULL,
-    encoder TEXT NOT NULL,
-    vector BLOB NOT NULL
-);
-CREATE TABLE thumbnails (
-    key INTEGER PRIMARY KEY REFERENCES items ON DELETE CASCADE,
-    jpeg BLOB NOT NULL
-);
-"""
-_CHUNK = 500
+logger = logging.getLogger(__name__)
+
+_LABELS_AT_ONCE = 2000
+_DROPPED_AT_ONCE = 1000
+_COPIED_PAGES = 1024
+_RECLAIMED_PAGES = 512
+# Left for the next writes: giving a page back costs the move of another.
+_FREE_SHARE = 0.1
+_LACKING = (
+    "NOT EXISTS (SELECT 1 FROM embeddings e INDEXED BY embeddings_by_item"
+    " WHERE e.encoder = ? AND e.key = items.key)"
+)
+
+
+@dataclass
+class _Transaction:
+    db: sqlite3.Connection
+    ledger: Ledger
+    changed: bool = True
 
 
 class SqliteCatalogue:
-    """One file; see `Catalogue`. Reads run beside each other and beside a write."""
+    """One file; see `Catalogue`. Reads run beside each other and beside a write.
 
-    def __init__(self, path: Path, *, encoder: str, dimension: int) -> None:
-        """Opens the file, or makes it.
+    What the file has lost is noticed by `labels`, so whoever opens it reads them first.
+    """
+
+    def __init__(
+        self, path: Path, *, encoder: str, dimension: int, incomplete: bool = False
+    ) -> None:
+        """Opens the file, or makes it. Another catalogue of this process may have it open.
 
         Args:
             path: of the database.
-            encoder: fingerprint that every vector must come from.
-            dimension: of the vectors.
+            encoder: fingerprint of the encoder whose embeddings are read and written.
+            dimension: of the embeddings.
+            incomplete: whether items may lack an embedding of it, until `expect_complete`; they are
+                passed over.
 
         Raises:
-            FailedPreconditionError: CATALOGUE_UNREADABLE.
+            FailedPreconditionError: CATALOGUE_DAMAGED or CATALOGUE_UNREADABLE.
+            ResourceExhaustedError: DISK_FULL.
         """
         self._path = path
         self._encoder = encoder
         self._dimension = dimension
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._guard = threading.Condition()
-        self._reads = 0
-        self._closed = False
+        self._incomplete = incomplete
+        self._connections = Connections(path)
         self._write_lock = threading.Lock()
-        with _translated(path):
-            self._writer = self._connect()
-            if not self._writer.execute("SELECT 1 FROM sqlite_master").fetchone():
-                self._writer.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-            row = self._writer.execute("SELECT value FROM counters WHERE name='generation'")
-            self._generation: int = row.fetchone()[0]
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, timeout=30
-        )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        with self._guard:
-            self._connections.append(connection)
-        return connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection of this thread; SQLite crashes when it is closed during a query."""
-        with self._guard:
-            self._check_open()
-            self._reads += 1
+        self._witness = Witness(path.with_name(WITNESS_FILE))
+        # Every item before has an embedding, by encoder; the ledger tells whether that is so.
+        self._embedded_before: dict[str, int] = {}
         try:
-            with _translated(self._path):
-                if not hasattr(self._local, "connection"):
-                    self._local.connection = self._connect()
-                yield self._local.connection
-        finally:
-            with self._guard:
-                self._reads -= 1
-                self._guard.notify_all()
+            with translated(path):
+                self._writer = self._open()
+                # First: another catalogue may write, and notes last what it has written.
+                witnessed = self._witness.read()
+                self._ledger_numbers(read_ledger(self._writer), witnessed)
+        except BaseException:
+            self.close()
+            raise
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise NotFoundError(
-                f"the collection {self._path.parent.name!r} was deleted or closed meanwhile",
-                reason="UNKNOWN_COLLECTION",
-                field="collection",
+    # Opening
+
+    def _open(self) -> sqlite3.Connection:
+        new = not self._path.exists()
+        if new and self._witness.exists:
+            raise damaged(self._path, f"{self._path.name} is missing")
+        # SQLite would take an empty file for a new database, and drop the log beside it.
+        if not new and not self._path.stat().st_size:
+            raise damaged(self._path, f"{self._path.name} is empty")
+        db = self._connections.connect(new=new)
+        if new:
+            with _atomic(db):
+                create_schema(db, Ledger())
+        elif schema_version(db) == 0 and table_names(db) == FIRST_TABLES:
+            self._migrate(db)
+        elif schema_version(db) > SCHEMA_VERSION:
+            raise unreadable(self._path, "it was written by a newer release")
+        check_schema(db)
+        return db
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        logger.info("%s: the catalogue takes the form of this release", self._path.parent.name)
+        with _atomic(db):
+            migrate(db)
+        try:
+            # So that it can be shrunk later.
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            db.execute("VACUUM")
+        except sqlite3.Error as error:
+            logger.warning("%s cannot be rearranged: %s", self._path, error)
+
+    def _ledger_numbers(self, ledger: Ledger, witnessed: int | None) -> None:
+        self._generation = ledger.generation
+        if witnessed is not None and witnessed > ledger.generation:
+            raise damaged(
+                self._path,
+                f"its last {witnessed - ledger.generation} writes are missing; if an older copy was"
+                f" put in its place on purpose, delete {WITNESS_FILE}",
             )
+        if witnessed is None and self._witness.exists:
+            self._witness.write(ledger.generation)
 
     @property
     def generation(self) -> int:
         """Rises with every write and every publication of an index."""
         return self._generation
 
+    # Writes
+
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._write_lock, _translated(self._path):
-            self._check_open()
-            self._writer.execute("BEGIN IMMEDIATE")
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._write_lock, translated(self._path, writing=True):
+            self._connections.check_open()
+            yield self._writer
+
+    @contextmanager
+    def _transaction(self) -> Iterator[_Transaction]:
+        """One that advances the generation, unless the block says that nothing changed."""
+        with self._writing() as db:
+            db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._writer
-                advanced = self._next("generation")
-                self._writer.execute("COMMIT")
+                transaction = _Transaction(db, read_ledger(db))
+                yield transaction
+                if not transaction.changed:
+                    db.execute("ROLLBACK")
+                    return
+                transaction.ledger.generation += 1
+                transaction.ledger.write(db)
+                db.execute("COMMIT")
             except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
                 raise
-            self._generation = advanced
+            self._generation = transaction.ledger.generation
+            self._witness.write(self._generation)
 
-    def _next(self, counter: str) -> int:
-        row = self._writer.execute(
-            "UPDATE counters SET value = value + 1 WHERE name = ? RETURNING value", (counter,)
-        ).fetchone()
-        return int(row[0])
+    def _writes(self, transaction: _Transaction, encoder: str, now: float) -> ItemWrites:
+        return ItemWrites(transaction.db, transaction.ledger, encoder, self._dimension, now)
 
-    def upsert(self, records: Sequence[ItemRecord]) -> list[int]:
+    def upsert(
+        self,
+        records: Sequence[ItemRecord],
+        *,
+        request: WriteRequest | None = None,
+        answer: Callable[[list[int]], bytes] = lambda versions: b"",
+    ) -> list[int]:
         """See `Catalogue.upsert`."""
         now = time.time()
-        with self._transaction() as db:
-            return [self._write(db, record, now) for record in records]
+        with self._transaction() as transaction:
+            before = transaction.ledger.version
+            versions = self._writes(transaction, self._encoder, now).upsert(records)
+            if request is not None:
+                content = answer(versions)
+                remember(transaction.db, transaction.ledger, request, content, now)
+            transaction.changed = request is not None or transaction.ledger.version > before
+        return versions
 
-    def _write(self, db: sqlite3.Connection, record: ItemRecord, now: float) -> int:
-        key = db.execute(
-            "INSERT INTO items (id, attributes, metadata, create_time, update_time)"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET attributes ="
-            " excluded.attributes, metadata = excluded.metadata,"
-            " update_time = excluded.update_time RETURNING key",
-            (record.id, _dump(record.attributes), _dump(record.metadata), now, now),
-        ).fetchone()[0]
-        version = self._next("version")
-        if record.embedding is None:
-            db.execute("UPDATE embeddings SET version = ? WHERE key = ?", (version, key))
-            return version
-        vector = np.ascontiguousarray(record.embedding, dtype="<f4").tobytes()
-        db.execute(
-            "INSERT OR REPLACE INTO embeddings VALUES (?, ?, ?, ?)",
-            (key, version, self._encoder, vector),
-        )
-        if record.thumbnail:
-            db.execute("INSERT OR REPLACE INTO thumbnails VALUES (?, ?)", (key, record.thumbnail))
-        else:
-            db.execute("DELETE FROM thumbnails WHERE key = ?", (key,))
-        return version
-
-    def delete(self, ids: Sequence[str]) -> None:
+    def delete(
+        self,
+        ids: Sequence[str],
+        *,
+        request: WriteRequest | None = None,
+        answer: Callable[[], bytes] = lambda: b"",
+    ) -> None:
         """See `Catalogue.delete`."""
-        with self._transaction() as db:
-            db.executemany("DELETE FROM items WHERE id = ?", [(identifier,) for identifier in ids])
+        now = time.time()
+        with self._transaction() as transaction:
+            before = transaction.ledger.items.count
+            self._writes(transaction, self._encoder, now).delete(ids)
+            if request is not None:
+                remember(transaction.db, transaction.ledger, request, answer(), now)
+            transaction.changed = request is not None or transaction.ledger.items.count < before
+
+    def remembered(self, request: WriteRequest) -> bytes | None:
+        """See `Catalogue.remembered`."""
+        with self._connections.moment() as db:
+            return recall(db, request, time.time())
 
     def advance_generation(self) -> int:
         """See `Catalogue.advance_generation`."""
@@ -177,34 +238,100 @@ class SqliteCatalogue:
             pass
         return self._generation
 
+    # Reads
+
+    def labels(self) -> Iterator[StoredLabels]:
+        """See `Catalogue.labels`; one that `close` overtakes ends in UNKNOWN_COLLECTION.
+
+        Raises:
+            FailedPreconditionError: CATALOGUE_DAMAGED or CATALOGUE_UNREADABLE.
+        """
+        # On a connection of its own: other reads of this thread shall see later writes.
+        with self._connections.in_use():
+            db = self._connections.connect()
+        try:
+            yield from self._labels(db)
+        finally:
+            self._connections.disconnect(db)
+
+    def _labels(self, db: sqlite3.Connection) -> Iterator[StoredLabels]:
+        with self._connections.in_use():
+            db.execute("BEGIN")
+            ledger = read_ledger(db)
+            known = ledger.encoders.get(self._encoder)
+            wanted = known.embeddings if known else Tally()
+            number = known.number if known else -1
+            embeddings, keys = embeddings_tally(db, number)
+            _compare("embeddings", embeddings, wanted)
+            _compare("requests", requests_tally(db), ledger.requests)
+            # Looked for one by one only where they are known to be missing.
+            missing = set() if wanted.count == ledger.items.count else lacking(db, number)
+            rows = db.execute(f"SELECT {COLUMNS} FROM items i INDEXED BY items_by_id ORDER BY i.id")
+        items, last = Tally(), ""
+        while True:
+            with self._connections.in_use():
+                found = []
+                chunk = rows.fetchmany(_LABELS_AT_ONCE)
+                for columns in chunk:
+                    row = checked_item(columns)
+                    if row.id <= last:
+                        raise DamageError("its items are out of order")
+                    items.add(row.checksum)
+                    last = row.id
+                    if row.key in missing:
+                        if self._incomplete:
+                            continue
+                        raise without_embedding(row)
+                    keys -= row.key
+                    labels, metadata = parsed(row.attributes), parsed(row.metadata)
+                    found.append(StoredLabels(row.id, row.version, labels, metadata))
+            if not chunk:
+                break
+            yield from found
+        with self._connections.in_use():
+            _compare("items", items, ledger.items)
+            if keys:
+                raise DamageError("some embeddings are of other items")
+
     def items(self, ids: Sequence[str], *, thumbnails: bool = False) -> dict[str, StoredItem]:
         """See `Catalogue.items`."""
-        jpeg = "(SELECT jpeg FROM thumbnails t WHERE t.key = items.key)" if thumbnails else "NULL"
-        found: dict[str, StoredItem] = {}
-        with self._reading() as db:
-            for start in range(0, len(ids), _CHUNK):
-                chunk = list(ids[start : start + _CHUNK])
-                marks = ", ".join("?" * len(chunk))
-                rows = db.execute(
-                    f"SELECT id, version, attributes, metadata, create_time, update_time, {jpeg}"
-                    f" FROM items JOIN embeddings USING (key) WHERE id IN ({marks})",
-                    chunk,
-                )
-                for identifier, version, attributes, metadata, created, updated, small in rows:
-                    found[identifier] = StoredItem(
-                        identifier,
-                        version,
-                        json.loads(attributes),
-                        json.loads(metadata),
-                        created,
-                        updated,
-                        small or b"",
-                    )
+        found = {}
+        for row, jpeg in self._rows(ids, thumbnails=thumbnails):
+            found[row.id] = StoredItem(
+                row.id,
+                row.version,
+                parsed(row.attributes),
+                parsed(row.metadata),
+                row.create_time,
+                row.update_time,
+                jpeg,
+                row.image_sha256,
+            )
         return found
+
+    def _rows(self, ids: Sequence[str], *, thumbnails: bool) -> list[tuple[ItemRow, bytes]]:
+        tables = "items i"
+        jpeg = "NULL"
+        if thumbnails:
+            tables += " LEFT JOIN thumbnails t ON t.key = i.key"
+            jpeg = "t.jpeg"
+        query = f"SELECT {COLUMNS}, {jpeg} FROM {tables} WHERE i.id IN ({{ids}})"
+        found = []
+        with self._connections.reading() as db:
+            for columns in select(db, query, [], ids):
+                row, small = checked_item(columns), columns[10]
+                if thumbnails and thumbnail_checksum(small) != row.thumbnail:
+                    raise DamageError(f"the picture of {row.id!r} has changed or is missing")
+                found.append((row, small or b""))
+        return found
+
+    def pictures(self, ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """See `Catalogue.pictures`."""
+        return {row.id: (row.version, jpeg) for row, jpeg in self._rows(ids, thumbnails=True)}
 
     def ids_after(self, identifier: str, limit: int) -> list[str]:
         """See `Catalogue.ids_after`."""
-        with self._reading() as db:
+        with self._connections.reading() as db:
             rows = db.execute(
                 "SELECT id FROM items WHERE id > ? ORDER BY id LIMIT ?", (identifier, limit)
             )
@@ -214,7 +341,7 @@ class SqliteCatalogue:
         """See `Catalogue.embeddings`; one that `close` overtakes ends in UNKNOWN_COLLECTION.
 
         Raises:
-            FailedPreconditionError: CATALOGUE_UNREADABLE, also for a vector of another encoder.
+            FailedPreconditionError: CATALOGUE_DAMAGED or CATALOGUE_UNREADABLE.
         """
         # In chunks, since a query that is left open keeps the log from being written back.
         after = ""
@@ -223,79 +350,190 @@ class SqliteCatalogue:
             after = chunk[-1].id
 
     def _embeddings_after(self, identifier: str) -> list[StoredEmbedding]:
-        with self._reading() as db:
-            rows = db.execute(
-                "SELECT id, version, attributes, vector, encoder"
-                " FROM items JOIN embeddings USING (key) WHERE id > ? ORDER BY id LIMIT ?",
-                (identifier, _CHUNK),
-            )
+        query = (
+            f"SELECT {COLUMNS}, e.checksum, e.vector FROM {WITH_EMBEDDINGS}"
+            f" WHERE i.id > ?{self._there} ORDER BY i.id LIMIT ?"
+        )
+        with self._connections.moment() as db:
+            number = self._number(db)
+            found = self._vectors(number, db.execute(query, (number, identifier, CHUNK)))
             return [
-                StoredEmbedding(
-                    found, version, json.loads(attributes), self._vector(found, encoder, vector)
-                )
-                for found, version, attributes, vector, encoder in rows
+                StoredEmbedding(row.id, row.version, parsed(row.attributes), vector)
+                for row, vector in found
             ]
 
     def vectors(self, ids: Sequence[str]) -> dict[str, StoredVector]:
         """See `Catalogue.vectors`.
 
         Raises:
-            FailedPreconditionError: CATALOGUE_UNREADABLE, also for a vector of another encoder.
+            FailedPreconditionError: CATALOGUE_DAMAGED or CATALOGUE_UNREADABLE.
         """
-        found: dict[str, StoredVector] = {}
-        with self._reading() as db:
-            for start in range(0, len(ids), _CHUNK):
-                chunk = list(ids[start : start + _CHUNK])
-                marks = ", ".join("?" * len(chunk))
-                rows = db.execute(
-                    "SELECT id, version, vector, encoder"
-                    f" FROM items JOIN embeddings USING (key) WHERE id IN ({marks})",
-                    chunk,
-                )
-                for identifier, version, vector, encoder in rows:
-                    embedding = self._vector(identifier, encoder, vector)
-                    found[identifier] = StoredVector(version, embedding)
-        return found
+        query = (
+            f"SELECT {COLUMNS}, e.checksum, e.vector FROM {WITH_EMBEDDINGS}"
+            f" WHERE i.id IN ({{ids}}){self._there}"
+        )
+        with self._connections.moment() as db:
+            number = self._number(db)
+            found = self._vectors(number, select(db, query, [number], ids))
+            return {row.id: StoredVector(row.version, vector) for row, vector in found}
 
-    def _vector(self, identifier: str, encoder: str, stored: bytes) -> Vectors:
-        if encoder != self._encoder or len(stored) != 4 * self._dimension:
-            raise sqlite3.DatabaseError(f"the vector of {identifier!r} is foreign")
-        return np.frombuffer(stored, dtype="<f4")
+    @property
+    def _there(self) -> str:
+        return " AND e.checksum IS NOT NULL" if self._incomplete else ""
+
+    def _number(self, db: sqlite3.Connection) -> int:
+        known = read_ledger(db).encoders.get(self._encoder)
+        return known.number if known else -1
+
+    def _vectors(self, number: int, rows: Iterable[Any]) -> Iterator[tuple[ItemRow, Vectors]]:
+        for columns in rows:
+            row = checked_item(columns)
+            vector = checked_vector(row, number, columns[10], columns[11])
+            if len(vector) != 4 * self._dimension:
+                raise DamageError(f"the embedding of {row.id!r} is of another length")
+            yield row, unpacked(vector)
+
+    def identical_images(self) -> Iterator[list[str]]:
+        """See `Catalogue.identical_images`."""
+        with self._connections.reading() as db:
+            rows = [
+                checked_item(columns)
+                for columns in db.execute(
+                    f"SELECT {COLUMNS} FROM items i WHERE image_sha256 IN"
+                    " (SELECT image_sha256 FROM items WHERE image_sha256 != x''"
+                    " GROUP BY image_sha256 HAVING count(*) > 1) ORDER BY image_sha256, id"
+                )
+            ]
+        for _, group in groupby(rows, key=lambda row: row.image_sha256):
+            yield [row.id for row in group]
+
+    def expect_complete(self, complete: bool) -> None:
+        """See `Catalogue.expect_complete`."""
+        self._incomplete = not complete
+
+    # Embeddings of other encoders
+
+    def without_embedding(self, encoder: str, limit: int) -> list[str]:
+        """See `Catalogue.without_embedding`."""
+        with self._connections.moment() as db:
+            ledger = read_ledger(db)
+            known = ledger.encoders.get(encoder)
+            if known is not None and known.embeddings.count == ledger.items.count:
+                return []
+            number = known.number if known else -1
+            # Where the search before ended, and from the start once too few are found there.
+            for start in (self._embedded_before.get(encoder, 0), 0):
+                found = db.execute(
+                    f"SELECT key, id FROM items WHERE key >= ? AND {_LACKING} ORDER BY key LIMIT ?",
+                    (start, number, limit),
+                ).fetchall()
+                if len(found) == limit:
+                    break
+            if found:
+                self._embedded_before[encoder] = found[0][0]
+            return [identifier for _, identifier in found]
+
+    def without_picture(self, encoder: str, limit: int) -> tuple[int, list[str]]:
+        """See `Catalogue.without_picture`."""
+        with self._connections.reading() as db:
+            known = read_ledger(db).encoders.get(encoder)
+            where = f"FROM items WHERE thumbnail = {NO_THUMBNAIL} AND {_LACKING}"
+            number = known.number if known else -1
+            count = db.execute(f"SELECT count(*) {where}", (number,)).fetchone()[0]
+            found = db.execute(f"SELECT id {where} ORDER BY id LIMIT ?", (number, limit))
+            return count, [identifier for (identifier,) in found]
+
+    def embedding_counts(self) -> dict[str, int]:
+        """See `Catalogue.embedding_counts`."""
+        with self._connections.reading() as db:
+            encoders = read_ledger(db).encoders
+            return {encoder: known.embeddings.count for encoder, known in encoders.items()}
+
+    def write_embeddings(self, encoder: str, embeddings: Mapping[str, tuple[int, Vectors]]) -> None:
+        """See `Catalogue.write_embeddings`."""
+        self._check_other(encoder)
+        with self._transaction() as transaction:
+            self._writes(transaction, encoder, time.time()).add_embeddings(embeddings)
+
+    def drop_embeddings(self, encoder: str) -> None:
+        """See `Catalogue.drop_embeddings`."""
+        self._check_other(encoder)
+        more = True
+        while more:
+            with self._transaction() as transaction:
+                known = encoder in transaction.ledger.encoders
+                writes = self._writes(transaction, encoder, time.time())
+                more = writes.drop_some(_DROPPED_AT_ONCE)
+                if not more:
+                    del transaction.ledger.encoders[encoder]
+                transaction.changed = known
+
+    def _check_other(self, encoder: str) -> None:
+        if encoder == self._encoder:
+            raise ValueError("the embeddings of the catalogue's own encoder are written by upsert")
+
+    # Files
+
+    def backup(self, target: Path, advanced: Callable[[float], None]) -> None:
+        """See `Catalogue.backup`."""
+        with self._connections.in_use(), translated(target, writing=True):
+            source = self._connections.connect()
+            try:
+                # Within a transaction, so that writes do not make the copy begin again.
+                source.execute("BEGIN")
+                source.execute("SELECT 1 FROM ledger").fetchone()
+                with closing(sqlite3.connect(target)) as copy:
+                    copy.execute("PRAGMA synchronous = OFF")
+                    source.backup(
+                        copy,
+                        pages=_COPIED_PAGES,
+                        progress=lambda status, left, total: advanced(1 - left / max(total, 1)),
+                    )
+                sync(target)
+                sync(target.parent)
+            except BaseException:
+                target.unlink(missing_ok=True)
+                raise
+            finally:
+                self._connections.disconnect(source)
+
+    def reclaim(self) -> bool:
+        """See `Catalogue.reclaim`."""
+        with self._writing() as db:
+            pages = db.execute("PRAGMA page_count").fetchone()[0]
+            free = db.execute("PRAGMA freelist_count").fetchone()[0]
+            spare = int(pages * _FREE_SHARE)
+            automatic = db.execute("PRAGMA auto_vacuum").fetchone()[0]
+            step = min(_RECLAIMED_PAGES, free - spare)
+            if step <= 0 or not automatic:
+                return False
+            # `execute` would end after the first page.
+            db.executescript(f"PRAGMA incremental_vacuum({step})")
+            if free - step > spare:
+                return True
+            # The file itself shrinks when the log is written back.
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            return False
 
     def close(self) -> None:
         """See `Catalogue.close`; waits for calls under way."""
-        with self._write_lock, self._guard:
-            self._closed = True
-            self._guard.wait_for(lambda: not self._reads)
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        with self._write_lock:
+            self._connections.close()
+            self._witness.close()
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def _atomic(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
     try:
         yield
-    except (sqlite3.Error, json.JSONDecodeError) as error:
-        raise _translate(error, path) from error
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
 
 
-def _translate(error: Exception, path: Path) -> TashihikiError:
-    # Python 3.10 tells no error codes, so the messages must do.
-    text = str(error)
-    full = "disk is full" in text or "disk I/O error" in text
-    if full:
-        return ResourceExhaustedError(
-            f"the disk that holds {path.parent.name} takes no more: {error}",
-            reason="DISK_FULL",
-            remedy="Make room and send the request again; nothing of it was written.",
-        )
-    return FailedPreconditionError(
-        f"the catalogue {path.parent.name} cannot be used: {error}",
-        reason="CATALOGUE_UNREADABLE",
-        remedy="Check the permissions of the data folder, or restore it from a backup.",
-    )
+def _compare(what: str, found: Tally, wanted: Tally) -> None:
+    if found != wanted:
+        raise DamageError(f"{found.count} {what} are as they were, of {wanted.count}")

@@ -72,7 +72,8 @@ def index(
     """Read labelled photos, embed them and write them to a collection.
 
     Works on the data folder itself, which no server may be using then, or with --server through
-    a server that runs. Photos whose ids are there are replaced.
+    a server that runs. Photos whose ids are there are replaced, but for those that have not
+    changed: an import that was cut short goes on where it stopped.
     """
     from tashihiki_server.dataset import parse_aliases, read_dataset
 
@@ -133,9 +134,9 @@ def _write(
 ) -> Indexed:
     from tashihiki_server.library import SHIPPED_ENCODER, Library
 
-    library = Library(data, encoder or SHIPPED_ENCODER)
+    library = Library(data, encoder or SHIPPED_ENCODER, go_on=False)
     try:
-        if name in {collection.settings.name for collection in library.collections()}:
+        if name in library:
             target = library.collection(name)
             _check_encoder(name, target.settings.encoder, encoder)
             _check_space(name, target.settings.space, space)
@@ -186,6 +187,7 @@ def _upsert(client: Client, name: str, photos: list[Photo], tally: _Tally) -> In
             faults = result.errors
             indexed.skipped += [Skipped(paths[fault.id], fault.error.message) for fault in faults]
             indexed.written += result.count
+            indexed.unchanged += result.unchanged_count
             tally.add(result.count)
             progress(indexed.written + len(indexed.skipped), len(photos))
     return indexed
@@ -255,7 +257,8 @@ def fill(
 
 
 def _report(console: Console, name: str, indexed: Indexed, unlisted: list[Skipped]) -> None:
-    console.print(f"{_photos(indexed.written)} written to {name}.")
+    unchanged = f", {indexed.unchanged} of them there already" if indexed.unchanged else ""
+    console.print(f"{_photos(indexed.written)} written to {name}{unchanged}.")
     skipped = [*unlisted, *indexed.skipped]
     if skipped:
         console.print(f"{len(skipped)} left out:")

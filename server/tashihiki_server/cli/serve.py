@@ -53,10 +53,8 @@ def serve(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     bundles = encoder or [SHIPPED_ENCODER]
-    library = Library(data, bundles[0])
+    library = Library(data, bundles[0], further=bundles[1:])
     try:
-        for bundle in bundles[1:]:
-            library.install(bundle)
         if demo:
             _make_demo(library, data / "demo")
         config = ServerConfig(
@@ -77,7 +75,8 @@ def _make_demo(library: Library, folder: Path) -> None:
     with counting("drawing the demo") as progress:
         draw_demo(folder, progress=progress)
     for name in ("faces", "items"):
-        _fill_demo(library, name, folder / name / "labels.csv")
+        if name not in library.faults():
+            _fill_demo(library, name, folder / name / "labels.csv")
     # Last, so that a start that was cut short is made good by the next.
     ready.touch()
 
@@ -87,8 +86,8 @@ def _fill_demo(library: Library, name: str, labels: Path) -> None:
     from tashihiki_server.dataset import parse_aliases, read_dataset
 
     aliases = aliases_of(parse_aliases(["jaffe"])) if name == "faces" else ()
-    names = {collection.settings.name for collection in library.collections()}
-    target = library.collection(name) if name in names else library.create(name, aliases=aliases)
+    there = name in library
+    target = library.collection(name) if there else library.create(name, aliases=aliases)
     fill(target, read_dataset(labels))
 
 
@@ -98,6 +97,8 @@ def _announce(library: Library, address: str, port: int) -> None:
     console.print(f"\nTashihiki serves on {host}:{port}")
     sizes = [f"{c.settings.name} ({len(c)} items)" for c in library.collections()]
     console.print(f"Collections: {', '.join(sizes) or 'none yet; see `tashihiki index --help`'}")
+    for name, fault in library.faults().items():
+        console.print(f"Cannot be used: {name}: {fault}")
     where = "" if port == 50051 else f" --server {host}:{port}"
     tries = _suggestions({c.settings.name for c in library.collections()})
     if tries:

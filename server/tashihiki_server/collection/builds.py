@@ -1,51 +1,90 @@
-"""Builds the index of a gallery in the background, and puts it to use."""
+"""Builds the index of a gallery in the background, and puts it to use.
+
+The frozen rows, the newer ones and the marks of the dead are searched together. A build freezes
+all live rows anew; it is due once comparing the newer ones takes as long as the index itself.
+"""
 
 from __future__ import annotations
 
 import logging
 import subprocess
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tashihiki.errors import TashihikiError
 from tashihiki_server.child_process import ProcessFailedError
 from tashihiki_server.collection.background import Task
 from tashihiki_server.collection.gallery import Gallery
-from tashihiki_server.collection.rows import Rows
+from tashihiki_server.collection.prototype_file import write_prototypes
+from tashihiki_server.collection.prototypes import PrototypeRefresh
+from tashihiki_server.collection.rows import RowNumbers, RowsView
+from tashihiki_server.index.base import Route
+from tashihiki_server.index.build import Request
+from tashihiki_server.index.calibration import COUNTS, Calibration
 from tashihiki_server.index.generation import (
     DamagedIndexError,
-    IndexGeneration,
+    FrozenRows,
+    OpenedGeneration,
     build_generation,
     open_latest,
 )
+from tashihiki_server.space.base import AttributeSpace, Vectors
+from tashihiki_server.space.prototype import Prototypes
+from tashihiki_server.vocabulary import AttributeKey
 
 logger = logging.getLogger(__name__)
 
-# Fewer items are compared one by one.
+# Fewer items are compared one by one, and fewer newer ones are not worth a build.
 MIN_INDEXED = 256
-# What has come, changed and gone since the index was built, as a share of it.
-STALE_SHARE = 0.2
+# Comparing the newer rows may take so many times a look-up (docs/performance.md).
+NEWER_SHARE = 1.0
+# Of the frozen rows, dead: they cost memory and are found in vain.
+DEAD_SHARE = 0.2
+# A build is followed by so many times its duration without one, however much is written.
+REST = 1.0
+_PIECE = 4096
 
 
 class IndexBuilds:
     """The index of a gallery. Its lock is held to call anything but `task`'s methods."""
 
-    def __init__(self, gallery: Gallery, folder: Path, executor: Executor) -> None:
+    def __init__(
+        self,
+        gallery: Gallery,
+        prototypes: PrototypeRefresh,
+        folder: Path,
+        target_recall: float,
+        executor: Executor,
+    ) -> None:
         self._gallery = gallery
+        self._prototypes = prototypes
         self._folder = folder
+        self._target = target_recall
         self._process: subprocess.Popen[bytes] | None = None
+        self._calibration: Calibration | None = None
         self.task = Task(executor, gallery.lock, due=self._due, work=self._build)
 
-    def open(self) -> IndexGeneration | None:
+    def open(self) -> OpenedGeneration | None:
         """The index on disk, if it is of the gallery's space."""
-        return open_latest(self._folder, self._gallery.identity)
+        opened = open_latest(self._folder, self._gallery.identity)
+        if opened is not None:
+            self._calibration = opened.generation.calibration
+        return opened
+
+    @property
+    def pending(self) -> bool:
+        """Whether an index is being built, or will be soon."""
+        return self.task.ordered or self._due()
 
     def complete(self) -> None:
         """Orders an index over every item, where there are enough."""
         gallery = self._gallery
-        covered = len(gallery.index.index) if gallery.index else 0
+        covered = gallery.index.count if gallery.index else 0
         if len(gallery.rows) >= MIN_INDEXED and covered != gallery.state.rows.count:
             self.task.order()
 
@@ -60,25 +99,31 @@ class IndexBuilds:
             return False
         if gallery.index is None:
             return True
-        covered = len(gallery.index.index)
-        live_in_index = int(gallery.state.rows.alive[:covered].sum())
-        stale = (covered - live_in_index) + (len(gallery.rows) - live_in_index)
-        return stale > max(MIN_INDEXED, STALE_SHARE * covered)
+        rows, covered = gallery.state.rows, gallery.index.count
+        dead = covered - int(rows.alive[:covered].sum())
+        newer = rows.count - covered
+        return newer > max(MIN_INDEXED, NEWER_SHARE * _worth(gallery.index.calibration)) or (
+            dead > max(MIN_INDEXED, DEAD_SHARE * covered)
+        )
 
     def _build(self) -> float | None:
         gallery = self._gallery
+        start = time.monotonic()
         with gallery.lock:
             identity = gallery.identity
-            live = list(gallery.rows.live())
+            space, rows = gallery.space, gallery.rows.view()
+            prototypes, current = gallery.prototypes, self._prototypes.current
+        numbers = np.flatnonzero(rows.alive)
+        facets = rows.facets()
         try:
-            index = build_generation(
+            opened, order = build_generation(
                 self._folder,
-                vectors=np.array([row.vector for row in live], dtype=np.float32),
-                ids=[row.id for row in live],
-                versions=[row.version for row in live],
+                self._frozen(rows, numbers, facets),
+                self._request(space, facets),
                 identity=identity,
                 publish=gallery.catalogue.advance_generation,
                 started=lambda process: self._remember(process, identity),
+                attach=lambda folder: self._attach(folder, prototypes, current, rows),
             )
         except (ProcessFailedError, DamagedIndexError, OSError, TashihikiError) as error:
             if gallery.closed or gallery.identity != identity:
@@ -88,8 +133,35 @@ class IndexBuilds:
         finally:
             with gallery.lock:
                 self._process = None
-        self._put_to_use(index, identity)
-        return 0.0
+        self._put_to_use(opened, identity, numbers[order], rows.count)
+        return REST * (time.monotonic() - start)
+
+    def _frozen(self, rows: RowsView, numbers: RowNumbers, facets: Sequence[str]) -> FrozenRows:
+        return FrozenRows(
+            rows.ids(numbers),
+            rows.versions(numbers),
+            rows.labels(facets, numbers),
+            _pieces(rows, numbers),
+        )
+
+    def _request(self, space: AttributeSpace, facets: Sequence[str]) -> Request:
+        return Request(
+            blocks=space.blocks,
+            facets=facets,
+            clip=space.clips,
+            target_recall=self._target,
+            rest_weight=space.rest_weight,
+            previous=self._calibration,
+        )
+
+    def _attach(
+        self,
+        folder: Path,
+        prototypes: Prototypes,
+        current: set[AttributeKey],
+        rows: RowsView,
+    ) -> None:
+        write_prototypes(folder, prototypes, current, rows, self._gallery.vocabulary)
 
     def _remember(self, process: subprocess.Popen[bytes], identity: str) -> None:
         with self._gallery.lock:
@@ -97,26 +169,46 @@ class IndexBuilds:
             if self._gallery.closed or self._gallery.identity != identity:
                 process.kill()
 
-    def _put_to_use(self, index: IndexGeneration, identity: str) -> None:
+    def _put_to_use(
+        self,
+        opened: OpenedGeneration,
+        identity: str,
+        frozen: NDArray[np.int64],
+        seen: int,
+    ) -> None:
         gallery = self._gallery
+        generation = opened.generation
         with gallery.lock:
             if gallery.closed or gallery.identity != identity:
                 return
-            gallery.index = index
-            gallery.rows = Rows.arranged(
-                gallery.rows.live(),
-                dimension=gallery.space.dimension,
-                vocabulary=gallery.vocabulary,
-                capacity=64,
-                ids=index.ids,
-                versions=index.versions,
-            )
+            gallery.index = generation
+            self._calibration = generation.calibration
+            gallery.rows = gallery.rows.view().refrozen(frozen, opened.vectors, seen)
             gallery.advance()
+        self._reclaim()
+        calibration = generation.calibration
         logger.info(
-            "%s: %d items indexed, recall %.3f at ε = %g%s",
+            "%s: %d items indexed, looked up by %s, recall %.3f",
             gallery.name,
-            len(index.ids),
-            index.calibration.recall,
-            index.calibration.epsilon,
-            "" if index.calibration.reliable else ": too low, so searches compare all",
+            generation.count,
+            calibration.route.value,
+            calibration.recall(),
         )
+
+    def _reclaim(self) -> None:
+        # What was deleted left room in the catalogue, and a build follows many deletions.
+        while not self._gallery.closed and self._gallery.catalogue.reclaim():
+            pass
+
+
+def _pieces(rows: RowsView, numbers: RowNumbers) -> Iterator[Vectors]:
+    for start in range(0, len(numbers), _PIECE):
+        yield rows.take(numbers[start : start + _PIECE])
+
+
+def _worth(calibration: Calibration) -> float:
+    """How many rows are compared one by one in the time of a look-up of ten."""
+    if calibration.route is Route.EXACT:
+        return float(calibration.rows)
+    (seconds,) = (p.seconds for p in calibration.points if p.chosen and p.count == COUNTS[0])
+    return seconds / calibration.row_seconds

@@ -25,13 +25,15 @@ class State:
         generation: rises with every publication.
         rows: the gallery.
         space: composes queries; the rows hold its gallery vectors.
-        index: over the first rows, or None.
+        index: over the frozen rows, or None.
+        identity: of what made the vectors of the rows.
     """
 
     generation: int
     rows: RowsView
     space: AttributeSpace
     index: IndexGeneration | None
+    identity: str
 
 
 class Gallery:
@@ -48,7 +50,7 @@ class Gallery:
         space: that the rows' vectors are of.
         prototypes: that the next state's space has.
         rows: the items.
-        index: over the first rows, or None.
+        index: over the frozen rows, or None.
         state: the latest published one, to read without the lock.
     """
 
@@ -96,4 +98,5 @@ class Gallery:
             self.rows.view(),
             self.space.with_prototypes(self.prototypes),
             self.index,
+            self.identity,
         )

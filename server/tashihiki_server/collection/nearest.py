@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tashihiki_server.collection.rows import RowsView
-from tashihiki_server.index.base import VectorIndex
+from tashihiki_server.collection.rows import RowNumbers, RowsView
+from tashihiki_server.index.base import Route, VectorIndex
 from tashihiki_server.query.filter import Mask
 from tashihiki_server.space.base import Vectors
 
-# A filtered subset of this size is compared faster than a graph is searched around it.
-EXACT_SUBSET = 2000
-
-_RowNumbers = NDArray[np.int64]
+# Scores in single precision of one vector, computed alone and among others, differ by less.
+ROUNDING = 1e-6
+# Of the rows, below which they are faster picked out than passed over.
+_SPARSE = 0.3
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Nearest:
     Attributes:
         rows: most similar first, equal ones by id.
         similarities: cosine, in [-1, 1].
-        exact: every admitted row was compared.
+        route: how; `EXACT` when every admitted row was compared.
     """
 
-    rows: _RowNumbers
+    rows: RowNumbers
     similarities: NDArray[np.float64]
-    exact: bool
+    route: Route
 
 
 def nearest(
@@ -46,52 +46,63 @@ def nearest(
 
     Args:
         view: the rows.
-        index: over the first of them; None compares everything.
+        index: over the frozen ones; None compares everything.
         vector: the query.
         limit: how many to return.
         admitted: (rows,), what the filter lets through; None for no filter.
     """
     allowed = view.alive if admitted is None else view.alive & admitted
-    candidates = None
-    if index is not None and not (admitted is not None and allowed.sum() <= EXACT_SUBSET):
-        candidates = _by_index(index, vector, limit, allowed)
-    exact = candidates is None
-    if candidates is None:
-        candidates = np.flatnonzero(allowed)
-    rows, similarities = _best(view, vector, candidates, limit, exact=exact)
-    return Nearest(rows, similarities, exact)
+    candidates = None if index is None else _by_index(view, index, vector, limit, allowed)
+    if index is None or candidates is None:
+        return _best(view, vector, _by_comparison(view, vector, limit, allowed), limit, Route.EXACT)
+    return _best(view, vector, candidates, limit, index.route)
 
 
-def _by_index(index: VectorIndex, vector: Vectors, limit: int, allowed: Mask) -> _RowNumbers | None:
+def _by_comparison(view: RowsView, vector: Vectors, limit: int, allowed: Mask) -> RowNumbers:
+    rows = np.flatnonzero(allowed)
+    if len(rows) < _SPARSE * view.count:
+        return rows[leading(view.take(rows) @ vector, limit)]
+    return rows[leading(view.scores(vector)[rows], limit)]
+
+
+def _by_index(
+    view: RowsView, index: VectorIndex, vector: Vectors, limit: int, allowed: Mask
+) -> RowNumbers | None:
     covered = len(index)
-    possible = int(allowed[:covered].sum())
-    newer = np.flatnonzero(allowed[covered:]) + covered
-    if not possible:
-        return newer
-    wanted = min(limit, possible)
-    count = int(1.2 * wanted * covered / possible) + 10
-    # Beyond a quarter of the rows the graph is slower than comparing them all.
-    while count <= max(covered // 4, limit + 10):
-        found = index.search(vector, count)
-        found = found[allowed[found]]
-        if len(found) >= wanted:
-            return np.concatenate([found, newer])
-        count *= 3
-    return None
+    of_index = allowed[:covered]
+    found = index.candidates(vector, limit, None if of_index.all() else of_index)
+    if found is None:
+        return None
+    newer = np.flatnonzero(allowed[covered:])
+    if not len(newer):
+        return found
+    best = newer[leading((view.newer @ vector)[newer], limit)]
+    return np.concatenate([found, best + covered])
+
+
+def leading(scores: NDArray[np.float32], limit: int) -> RowNumbers:
+    """The places of the `limit` best scores, and of all that may tie with the last of them."""
+    if len(scores) <= limit:
+        return np.arange(len(scores))
+    worst = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+    return np.flatnonzero(scores >= worst - ROUNDING)
 
 
 def _best(
-    view: RowsView, vector: Vectors, candidates: _RowNumbers, limit: int, *, exact: bool
-) -> tuple[_RowNumbers, NDArray[np.float64]]:
-    # The index gives its rows out of order, so they must be taken one by one.
-    everything = exact and len(candidates) == view.count
-    rough = (view.vectors if everything else view.vectors[candidates]) @ vector
-    if len(candidates) > limit:
-        # Equal pictures may differ in the last bit here; keep every row that may tie.
-        worst = np.partition(rough, len(rough) - limit)[len(rough) - limit]
-        candidates = candidates[rough >= worst - 1e-6]
-    similarities = view.vectors[candidates].astype(np.float64) @ vector.astype(np.float64)
+    view: RowsView, vector: Vectors, candidates: RowNumbers, limit: int, route: Route
+) -> Nearest:
+    rows, similarities = by_similarity(view, vector, candidates)
+    return Nearest(rows[:limit], similarities[:limit], route)
+
+
+def by_similarity(
+    view: RowsView, vector: Vectors, rows: RowNumbers
+) -> tuple[RowNumbers, NDArray[np.float64]]:
+    """Rows in the order of their similarities to a unit vector (d,), equal ones by id; and these.
+
+    They are rounded, so that equal pictures are equal.
+    """
+    similarities = view.take(rows).astype(np.float64) @ vector.astype(np.float64)
     similarities = np.clip(np.round(similarities, 9), -1.0, 1.0)
-    ids = np.array([view.id(row) for row in candidates], dtype=object)
-    order = np.lexsort((ids, -similarities))[:limit]
-    return candidates[order], similarities[order]
+    order = np.lexsort((view.ids(rows), -similarities))
+    return rows[order], similarities[order]

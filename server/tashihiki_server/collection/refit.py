@@ -126,6 +126,7 @@ class Refit:
         self._changes = 0 if stored is None else _changes_since(stored.basis, gallery.rows.view())
         self._written = _Written()
         self._in_vain: int | None = None
+        self._held = False
         self.task = Task(executor, gallery.lock, due=self._due, work=self._work)
 
     @property
@@ -156,6 +157,10 @@ class Refit:
         if self._due() or (self._changes and self._possible(self._gallery.vocabulary.tally())):
             self.task.order()
 
+    def hold(self, held: bool) -> None:
+        """Begins no fit while held, with the lock held."""
+        self._held = held
+
     def cut_short(self) -> None:
         """Ends a fit that nobody waits for any more."""
         if self._process is not None:
@@ -164,7 +169,7 @@ class Refit:
     # When
 
     def _possible(self, tally: Mapping[str, Tally]) -> bool:
-        if self._kind == "sum" or self._in_vain == self._changes:
+        if self._held or self._kind == "sum" or self._in_vain == self._changes:
             return False
         contrasts = sum(facet.values > 1 for facet in tally.values())
         needed = AUTO_FACETS if self._kind == "auto" and self._stored is None else 1
@@ -296,13 +301,16 @@ class Refit:
         return written.keys
 
     def _project(self, space: AttributeSpace, rows: Rows, wanted: list[Row]) -> None:
-        stored = self._gallery.catalogue.vectors([row.id for row in wanted])
+        ids = [row.id for row in wanted]
+        stored = self._gallery.catalogue.vectors(ids)
+        items = self._gallery.catalogue.items(ids)
         current = [row for row in wanted if row.id in stored]
         current = [row for row in current if stored[row.id].version == row.version]
         if current:
             vectors = space.project(np.array([stored[row.id].embedding for row in current]))
             for row, vector in zip(current, vectors, strict=True):
-                rows.write(Row(row.id, row.version, row.codes, vector))
+                metadata = items[row.id].metadata if row.id in items else {}
+                rows.write(Row(row.id, row.version, row.codes, vector, metadata))
 
 
 def _changes_since(basis: Basis, rows: RowsView) -> int:

@@ -1,29 +1,36 @@
 """A collection's gallery in memory: one row for each version of an item that was written.
 
-Rows are only appended and marked dead, never changed, so a view of the first `count` rows with
-its own marks stays true for as long as a search holds it.
+The first rows are frozen: their vectors are one block, in the order of the index. Later rows are
+only appended, and all are only marked dead, never changed, so a view of the first `count` rows
+with its own marks stays true for as long as a search holds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tashihiki_server.query.filter import Mask
+from tashihiki_server.collection.columns import MetadataColumns, MetadataView
+from tashihiki_server.query.filter import Bounds, Mask, Scalar
 from tashihiki_server.space.base import Vectors
 from tashihiki_server.vocabulary import AttributeKey, Vocabulary
 
 _Codes = NDArray[np.int32]
+RowNumbers = NDArray[np.int64]
 UNLABELLED = -1
+_CAPACITY = 64
 
 
 @dataclass(frozen=True)
 class Row:
-    """One item: its gallery vector and the numbers of its values by folded facet."""
+    """One item: its gallery vector and the numbers of its values by folded facet.
+
+    A row that is read back has no metadata: only what filters need of it is kept.
+    """
 
     id: str
     version: int
@@ -39,31 +46,64 @@ class RowsView:
     Attributes:
         count: of rows, dead ones included; the arrays may be longer.
         alive: (count,).
+        frozen: (covered, d), the vectors of the first rows.
     """
 
     count: int
     alive: Mask
-    _vectors: Vectors
-    _ids: list[str]
-    _versions: list[int]
+    frozen: Vectors
+    _newer: Vectors
+    _ids: NDArray[np.object_]
+    _versions: NDArray[np.int64]
     _codes: Mapping[str, _Codes]
+    _metadata: MetadataView
     _vocabulary: Vocabulary
 
     def __len__(self) -> int:
         return self.count
 
     @property
-    def vectors(self) -> Vectors:
-        """(count, d)."""
-        return self._vectors[: self.count]
+    def newer(self) -> Vectors:
+        """(count - covered, d), the vectors of the rows that are not frozen."""
+        return self._newer[: self.count - len(self.frozen)]
+
+    def take(self, rows: RowNumbers) -> Vectors:
+        """The vectors of some rows, (n, d)."""
+        covered = len(self.frozen)
+        if not len(rows) or rows.max() < covered:
+            return self.frozen[rows]
+        if rows.min() >= covered:
+            return self._newer[rows - covered]
+        taken = np.empty((len(rows), self.frozen.shape[1]), dtype=np.float32)
+        old = rows < covered
+        taken[old] = self.frozen[rows[old]]
+        taken[~old] = self._newer[rows[~old] - covered]
+        return taken
+
+    def scores(self, vector: Vectors) -> NDArray[np.float32]:
+        """The dot products of a vector (d,) with all rows, (count,)."""
+        covered = len(self.frozen)
+        scores = np.empty(self.count, dtype=np.float32)
+        np.dot(self.frozen, vector, out=scores[:covered])
+        np.dot(self.newer, vector, out=scores[covered:])
+        return scores
 
     def id(self, row: int) -> str:
         """The item of a row."""
-        return self._ids[row]
+        identifier: str = self._ids[row]
+        return identifier
+
+    def ids(self, rows: RowNumbers) -> NDArray[np.object_]:
+        """The items of some rows."""
+        return self._ids[rows]
 
     def version(self, row: int) -> int:
         """The version of the item of a row."""
-        return self._versions[row]
+        return int(self._versions[row])
+
+    def versions(self, rows: RowNumbers) -> NDArray[np.int64]:
+        """The versions of the items of some rows."""
+        return self._versions[rows]
 
     def attributes(self, row: int) -> dict[str, str]:
         """The labels of a row, in the vocabulary's spelling."""
@@ -74,35 +114,61 @@ class RowsView:
             if codes[row] != UNLABELLED
         }
 
-    def members(self, key: AttributeKey) -> NDArray[np.int64]:
+    def members(self, key: AttributeKey) -> RowNumbers:
         """The live rows that carry the value."""
         codes = self._codes.get(key.facet)
         if codes is None:
             return np.empty(0, dtype=np.int64)
         return np.flatnonzero((codes[: self.count] == key.code) & self.alive)
 
-    def labels(self, facets: Sequence[str]) -> NDArray[np.int64]:
-        """The numbers of the values, (count, facets); UNLABELLED where there is none."""
-        labels = np.full((self.count, len(facets)), UNLABELLED, dtype=np.int64)
+    def labels(self, facets: Sequence[str], rows: RowNumbers | None = None) -> NDArray[np.int64]:
+        """The numbers of the values, (rows, facets); UNLABELLED where there is none."""
+        wanted = slice(0, self.count) if rows is None else rows
+        size = self.count if rows is None else len(rows)
+        labels = np.full((size, len(facets)), UNLABELLED, dtype=np.int64)
         for number, facet in enumerate(facets):
             if facet in self._codes:
-                labels[:, number] = self._codes[facet][: self.count]
+                labels[:, number] = self._codes[facet][wanted]
         return labels
 
-    def moved(self, numbers: NDArray[np.int64], vectors: Vectors) -> Rows:
-        """Some of the rows, in another space.
+    def moved(self, numbers: RowNumbers, vectors: Vectors) -> Rows:
+        """Some of the rows, in another space, all of them frozen.
 
         Args:
             numbers: of live rows, (n,).
-            vectors: their gallery vectors there, (n, dimension).
+            vectors: theirs there, (n, dimension).
         """
-        return Rows.of(
-            [self._ids[number] for number in numbers.tolist()],
-            [self._versions[number] for number in numbers.tolist()],
-            {facet: codes[numbers] for facet, codes in self._codes.items()},
-            vectors,
-            self._vocabulary,
-        )
+        return self._arranged(numbers, vectors, vectors[:0])
+
+    def refrozen(self, numbers: RowNumbers, vectors: Vectors, seen: int) -> Rows:
+        """The rows with other ones frozen.
+
+        Args:
+            numbers: of the rows to freeze, in their new order.
+            vectors: theirs, (n, d).
+            seen: how many rows there were when they were chosen; live ones among the later ones
+                follow them.
+        """
+        later = np.flatnonzero(self.alive[seen:]) + seen
+        return self._arranged(np.concatenate([numbers, later]), vectors, self.take(later))
+
+    def _arranged(self, rows: RowNumbers, frozen: Vectors, newer: Vectors) -> Rows:
+        capacity = len(rows) + _CAPACITY
+        arranged = Rows(frozen.shape[1], self._vocabulary)
+        arranged._count = len(rows)
+        arranged._frozen = frozen
+        arranged._newer = _padded(newer, len(newer) + _CAPACITY, 0.0)
+        arranged._alive = _padded(self.alive[rows], capacity, False)
+        arranged._ids = _padded(self._ids[rows], capacity, None)
+        arranged._versions = _padded(self._versions[rows], capacity, 0)
+        arranged._codes = {
+            facet: _padded(codes[rows], capacity, UNLABELLED)
+            for facet, codes in self._codes.items()
+        }
+        arranged._metadata = self._metadata.taken(rows, capacity)
+        live = np.flatnonzero(arranged._alive)
+        arranged._row_of = dict(zip(arranged._ids[live].tolist(), live.tolist(), strict=True))
+        return arranged
 
     def labelled(self) -> Mask:
         """Which rows carry a value of some facet, (count,)."""
@@ -110,6 +176,10 @@ class RowsView:
         for codes in self._codes.values():
             labelled |= codes[: self.count] != UNLABELLED
         return labelled
+
+    def facets(self) -> list[str]:
+        """The folded facets that some live row has a value of, sorted."""
+        return sorted({key.facet for key in self.keys()})
 
     def keys(self) -> set[AttributeKey]:
         """The values that some live row carries."""
@@ -120,6 +190,8 @@ class RowsView:
             if code != UNLABELLED
         }
 
+    # What filters ask; see `LabelledRows`.
+
     def having(self, facet: str, values: tuple[str, ...]) -> Mask:
         """See `LabelledRows.having`."""
         key = self._vocabulary.find_facet(facet, "filter")
@@ -129,87 +201,92 @@ class RowsView:
             return np.zeros(self.count, dtype=bool)
         return np.isin(codes[: self.count], wanted)
 
+    def labelled_in(self, facet: str) -> Mask:
+        """See `LabelledRows.labelled_in`."""
+        codes = self._codes.get(self._vocabulary.find_facet(facet, "filter"))
+        if codes is None:
+            return np.zeros(self.count, dtype=bool)
+        labelled: Mask = codes[: self.count] != UNLABELLED
+        return labelled
+
+    def between(self, path: str, bounds: Bounds) -> Mask:
+        """See `LabelledRows.between`."""
+        return self._metadata.between(path, bounds, self.count)
+
+    def equal(self, path: str, values: tuple[Scalar, ...]) -> Mask:
+        """See `LabelledRows.equal`."""
+        return self._metadata.equal(path, values, self.count)
+
+    def present(self, path: str) -> Mask:
+        """See `LabelledRows.present`."""
+        return self._metadata.present(path, self.count)
+
 
 class Rows:
     """The rows of a collection, for the one thread that writes at a time."""
 
-    def __init__(self, dimension: int, vocabulary: Vocabulary, capacity: int = 64) -> None:
-        self._dimension = dimension
+    def __init__(self, dimension: int, vocabulary: Vocabulary) -> None:
+        """No rows yet, of vectors of this length."""
         self._vocabulary = vocabulary
         self._count = 0
-        self._vectors: Vectors = np.zeros((max(capacity, 1), dimension), dtype=np.float32)
+        self._frozen: Vectors = np.zeros((0, dimension), dtype=np.float32)
+        self._newer: Vectors = np.zeros((_CAPACITY, dimension), dtype=np.float32)
+        self._alive = np.zeros(_CAPACITY, dtype=bool)
+        self._ids = np.full(_CAPACITY, None, dtype=object)
+        self._versions = np.zeros(_CAPACITY, dtype=np.int64)
         self._codes: dict[str, _Codes] = {}
-        self._ids: list[str] = []
-        self._versions: list[int] = []
-        self._alive = np.zeros(max(capacity, 1), dtype=bool)
+        self._metadata = MetadataColumns(_CAPACITY)
         self._row_of: dict[str, int] = {}
 
     @classmethod
-    def arranged(
+    def frozen(
         cls,
-        rows: Iterable[Row],
-        *,
-        dimension: int,
-        vocabulary: Vocabulary,
-        capacity: int,
-        ids: Sequence[str] = (),
-        versions: Sequence[int] | NDArray[np.int64] = (),
-    ) -> Rows:
-        """Rows in the order of an index: first what it holds, then the rest.
-
-        A row of the index whose item has since been deleted or changed is dead.
-        """
-        self = cls(dimension, vocabulary, capacity=len(ids) + capacity)
-        self._ids = list(ids)
-        self._versions = [int(version) for version in versions]
-        self._count = len(ids)
-        place = {identifier: row for row, identifier in enumerate(ids)}
-        for row in rows:
-            at = place.get(row.id)
-            if at is not None and self._versions[at] == row.version:
-                self._put(at, row)
-            else:
-                self._append(row)
-        return self
-
-    @classmethod
-    def of(
-        cls,
-        ids: list[str],
-        versions: list[int],
-        codes: Mapping[str, _Codes],
+        ids: Sequence[str],
+        versions: Sequence[int] | NDArray[np.int64],
         vectors: Vectors,
         vocabulary: Vocabulary,
     ) -> Rows:
-        """Rows from their columns, all of them live."""
+        """Frozen rows, dead until `revive` finds them among the items."""
         self = cls(vectors.shape[1], vocabulary)
+        self._frozen = vectors
         self._count = len(ids)
-        self._vectors = np.array(vectors, dtype=np.float32)
-        self._codes = dict(codes)
-        self._ids = ids
-        self._versions = versions
-        self._alive = np.ones(len(ids), dtype=bool)
+        capacity = len(ids) + _CAPACITY
+        self._alive = np.zeros(capacity, dtype=bool)
+        self._ids = _padded(np.array(ids, dtype=object), capacity, None)
+        self._versions = _padded(np.array(versions, dtype=np.int64), capacity, 0)
+        self._metadata = MetadataColumns(capacity)
         self._row_of = {identifier: row for row, identifier in enumerate(ids)}
         return self
 
-    def live(self) -> Iterator[Row]:
-        """The rows that count."""
-        for row in self._row_of.values():
-            yield self.row(row)
+    def revive(
+        self, identifier: str, version: int, codes: Mapping[str, int], metadata: Mapping[str, Any]
+    ) -> bool:
+        """Counts a frozen row in, if it is of this item as it is now."""
+        number = self._row_of.get(identifier)
+        if number is None or self._versions[number] != version:
+            return False
+        self._label(number, codes, metadata)
+        self._alive[number] = True
+        return True
 
-    def row(self, number: int) -> Row:
-        """A row by its number."""
+    def forget_dead(self) -> None:
+        """Forgets the frozen rows that were not revived; to be called once, before any write."""
+        alive = self._alive[: self._count].tolist()
+        self._row_of = {i: row for i, row in self._row_of.items() if alive[row]}
+
+    def find(self, identifier: str) -> Row | None:
+        """The live row of an item."""
+        number = self._row_of.get(identifier)
+        if number is None:
+            return None
         codes = {
             facet: int(column[number])
             for facet, column in self._codes.items()
             if column[number] != UNLABELLED
         }
-        return Row(self._ids[number], self._versions[number], codes, self._vectors[number])
-
-    def find(self, identifier: str) -> Row | None:
-        """The live row of an item."""
-        number = self._row_of.get(identifier)
-        return None if number is None else self.row(number)
+        covered = len(self._frozen)
+        vector = self._frozen[number] if number < covered else self._newer[number - covered]
+        return Row(identifier, int(self._versions[number]), codes, vector)
 
     def __contains__(self, identifier: str) -> bool:
         return identifier in self._row_of
@@ -221,7 +298,19 @@ class Rows:
     def write(self, row: Row) -> None:
         """Adds an item, or replaces the one of its id, which is there throughout."""
         before = self._row_of.get(row.id)
-        self._append(row)
+        number = self._count
+        if number == len(self._alive):
+            self._grow()
+        if number - len(self._frozen) == len(self._newer):
+            more = np.zeros_like(self._newer)
+            self._newer = np.concatenate([self._newer, more])
+        self._newer[number - len(self._frozen)] = row.vector
+        self._ids[number] = row.id
+        self._versions[number] = row.version
+        self._label(number, row.codes, row.metadata)
+        self._count += 1
+        self._alive[number] = True
+        self._row_of[row.id] = number
         if before is not None:
             self._alive[before] = False
 
@@ -236,35 +325,34 @@ class Rows:
         return RowsView(
             self._count,
             self._alive[: self._count].copy(),
-            self._vectors,
+            self._frozen,
+            self._newer,
             self._ids,
             self._versions,
             dict(self._codes),
+            self._metadata.view(),
             self._vocabulary,
         )
 
-    def _append(self, row: Row) -> None:
-        if self._count == len(self._vectors):
-            self._grow()
-        self._ids.append(row.id)
-        self._versions.append(row.version)
-        self._count += 1
-        self._put(self._count - 1, row)
-
-    def _put(self, number: int, row: Row) -> None:
-        self._vectors[number] = row.vector
-        for facet, code in row.codes.items():
+    def _label(self, number: int, codes: Mapping[str, int], metadata: Mapping[str, Any]) -> None:
+        for facet, code in codes.items():
             if facet not in self._codes:
-                self._codes[facet] = np.full(len(self._vectors), UNLABELLED, dtype=np.int32)
+                self._codes[facet] = np.full(len(self._alive), UNLABELLED, dtype=np.int32)
             self._codes[facet][number] = code
-        self._alive[number] = True
-        self._row_of[row.id] = number
+        if metadata:
+            self._metadata.put(number, metadata)
 
     def _grow(self) -> None:
         # Readers keep the old arrays, which stay as they were.
-        more = max(len(self._vectors), 64)
-        blanks = np.zeros((more, self._dimension), dtype=np.float32)
-        self._vectors = np.concatenate([self._vectors, blanks])
-        self._alive = np.concatenate([self._alive, np.zeros(more, dtype=bool)])
-        blank = np.full(more, UNLABELLED, dtype=np.int32)
-        self._codes = {f: np.concatenate([column, blank]) for f, column in self._codes.items()}
+        capacity = 2 * len(self._alive)
+        self._alive = _padded(self._alive, capacity, False)
+        self._ids = _padded(self._ids, capacity, None)
+        self._versions = _padded(self._versions, capacity, 0)
+        self._codes = {f: _padded(c, capacity, UNLABELLED) for f, c in self._codes.items()}
+        self._metadata.grow(capacity)
+
+
+def _padded(array: Any, capacity: int, blank: Any) -> Any:
+    padded = np.full((capacity, *array.shape[1:]), blank, dtype=array.dtype)
+    padded[: len(array)] = array
+    return padded

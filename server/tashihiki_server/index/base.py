@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Protocol
 
 import numpy as np
@@ -9,21 +10,76 @@ from numpy.typing import NDArray
 
 from tashihiki_server.space.base import Vectors
 
+Mask = NDArray[np.bool_]
+RowNumbers = NDArray[np.int64]
+
+# Rows whose scores differ by less may be equal pictures, which the caller puts in order.
+TIE = 1e-6
+
+
+class Route(Enum):
+    """How rows are looked up."""
+
+    EXACT = "exact"
+    """All of them are compared."""
+    CELLS = "cells"
+    """Those of the cells nearest to the query are compared."""
+    GRAPH = "graph"
+    """Along the edges of an NGT graph."""
+
 
 class VectorIndex(Protocol):
     """Rows of unit vectors, numbered from 0, built once and then only searched."""
+
+    @property
+    def route(self) -> Route:
+        """How it looks rows up."""
+        ...
 
     def __len__(self) -> int:
         """How many rows it holds."""
         ...
 
-    def search(self, vector: Vectors, count: int) -> NDArray[np.int64]:
-        """Up to `count` rows near the unit vector (d,), roughly nearest first.
+    def candidates(self, vector: Vectors, count: int, allowed: Mask | None) -> RowNumbers | None:
+        """Rows among which the `count` allowed ones nearest to a unit vector are, or most of them.
 
-        The answer is approximate; the caller compares exactly.
+        How many of them, the calibration says. There are at least `count` rows where so many are
+        allowed, in no order, and not many more. The caller compares exactly.
+
+        Args:
+            vector: (d,).
+            count: how many are wanted.
+            allowed: (len(self),), which rows may be answers; None for all.
+
+        Returns:
+            None where comparing all allowed rows takes no longer.
+
+        Raises:
+            ValueError: for another shape, for no finite vector and for one of zeros.
         """
         ...
 
     def close(self) -> None:
         """Lets go of memory and files."""
         ...
+
+
+def checked_query(vector: Vectors, allowed: Mask | None, shape: tuple[int, int]) -> Vectors:
+    """The query as it may be compared.
+
+    Args:
+        vector: see `VectorIndex.candidates`, as is
+        allowed: the mask.
+        shape: of the rows, (n, d).
+
+    Raises:
+        ValueError: for another shape, for no finite vector and for one of zeros.
+    """
+    query = np.ascontiguousarray(vector, dtype=np.float32)
+    if np.shape(vector) != shape[1:]:
+        raise ValueError(f"a query of shape {np.shape(vector)} for rows of {shape[1]}")
+    if not np.isfinite(query).all() or not query.any():
+        raise ValueError("a query is zero or not finite")
+    if allowed is not None and (allowed.shape != shape[:1] or allowed.dtype != np.bool_):
+        raise ValueError(f"a mask of shape {allowed.shape} for {shape[0]} rows")
+    return query

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -9,24 +11,76 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from google.protobuf import struct_pb2
 from lark import Lark, Token, Transformer, UnexpectedInput, v_args
-from lark.exceptions import UnexpectedToken
+from lark.exceptions import UnexpectedToken, VisitError
 from numpy.typing import NDArray
 
-from tashihiki.errors import InvalidArgumentError
+from tashihiki.errors import InvalidArgumentError, TashihikiError
 from tashihiki.v1 import filter_pb2
 from tashihiki_server.deadline import check_deadline
 from tashihiki_server.query.expression import MAX_DEPTH, MAX_LENGTH, unquote
 
 MAX_BYTES = 64 * 2**10
+_REMEDY = (
+    "Use facet_in, metadata_range, metadata_in, exists, and, or, not, or the text form, each"
+    " complete."
+)
+_BOUNDS = {">=": "at_least", ">": "more_than", "<=": "at_most", "<": "less_than"}
 
 Mask = NDArray[np.bool_]
+Scalar = str | float | bool
 
 
 @dataclass(frozen=True)
 class FacetIn:
     facet: str
     values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The limits of a number; None where there is none."""
+
+    at_least: float | None = None
+    more_than: float | None = None
+    at_most: float | None = None
+    less_than: float | None = None
+
+    def admit(self, numbers: NDArray[np.float64]) -> Mask:
+        """Which of the numbers lie within; NaN never does."""
+        within = ~np.isnan(numbers)
+        if self.at_least is not None:
+            within &= numbers >= self.at_least
+        if self.more_than is not None:
+            within &= numbers > self.more_than
+        if self.at_most is not None:
+            within &= numbers <= self.at_most
+        if self.less_than is not None:
+            within &= numbers < self.less_than
+        return within
+
+
+@dataclass(frozen=True)
+class MetadataRange:
+    path: str
+    bounds: Bounds
+
+
+@dataclass(frozen=True)
+class MetadataIn:
+    path: str
+    values: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True)
+class FacetExists:
+    facet: str
+
+
+@dataclass(frozen=True)
+class MetadataExists:
+    path: str
 
 
 @dataclass(frozen=True)
@@ -44,7 +98,7 @@ class Not:
     filter: Filter
 
 
-Filter = FacetIn | And | Or | Not
+Filter = FacetIn | FacetExists | MetadataRange | MetadataIn | MetadataExists | And | Or | Not
 
 
 class LabelledRows(Protocol):
@@ -60,11 +114,51 @@ class LabelledRows(Protocol):
         """
         ...
 
+    def labelled_in(self, facet: str) -> Mask:
+        """The rows that have a value of the facet.
+
+        Raises:
+            InvalidArgumentError: UNKNOWN_FACET.
+        """
+        ...
+
+    def between(self, path: str, bounds: Bounds) -> Mask:
+        """The rows whose metadata has a number within the bounds at the path.
+
+        Raises:
+            FailedPreconditionError: FILTER_PATH_LIMIT.
+        """
+        ...
+
+    def equal(self, path: str, values: tuple[Scalar, ...]) -> Mask:
+        """The rows whose metadata has one of the values at the path.
+
+        Raises:
+            FailedPreconditionError: FILTER_PATH_LIMIT.
+        """
+        ...
+
+    def present(self, path: str) -> Mask:
+        """The rows whose metadata has anything but null at the path.
+
+        Raises:
+            FailedPreconditionError: FILTER_PATH_LIMIT.
+        """
+        ...
+
 
 def admitted(condition: Filter, rows: LabelledRows) -> Mask:
     """The rows that the filter admits, one bool for each."""
     if isinstance(condition, FacetIn):
         return rows.having(condition.facet, condition.values)
+    if isinstance(condition, FacetExists):
+        return rows.labelled_in(condition.facet)
+    if isinstance(condition, MetadataRange):
+        return rows.between(condition.path, condition.bounds)
+    if isinstance(condition, MetadataIn):
+        return rows.equal(condition.path, condition.values)
+    if isinstance(condition, MetadataExists):
+        return rows.present(condition.path)
     if isinstance(condition, Not):
         return ~admitted(condition.filter, rows)
     every = isinstance(condition, And)
@@ -96,9 +190,49 @@ def filter_from_message(message: filter_pb2.Filter, field: str, depth: int = 0) 
         parts = getattr(message, kind).filters
         read = tuple(filter_from_message(part, field, depth + 1) for part in parts)
         return And(read) if kind == "and" else Or(read)
+    if kind == "metadata_range":
+        return _range(message.metadata_range, field)
+    if kind == "metadata_in":
+        path = _path(message.metadata_in.path, field)
+        return MetadataIn(path, tuple(_scalar(v, field) for v in message.metadata_in.values))
+    if kind == "exists":
+        return _exists(message.exists, field)
     if kind == "expression":
         return parse_filter(message.expression, f"{field}.expression")
     raise _invalid("the filter has no predicate", field)
+
+
+def _path(path: str, field: str) -> str:
+    if not path:
+        raise _invalid("a condition on metadata names no path", field)
+    return path
+
+
+def _range(message: filter_pb2.MetadataRange, field: str) -> MetadataRange:
+    given = {each.name: value for each, value in message.ListFields() if each.name != "path"}
+    if not given:
+        raise _invalid("a metadata_range has no bound", field)
+    if not all(map(math.isfinite, given.values())):
+        raise _invalid("a bound of a metadata_range is not finite", field)
+    return MetadataRange(_path(message.path, field), Bounds(**given))
+
+
+def _scalar(message: struct_pb2.Value, field: str) -> Scalar:
+    kind = message.WhichOneof("kind")
+    if kind not in ("string_value", "number_value", "bool_value"):
+        raise _invalid("a metadata_in compares with text, numbers and booleans only", field)
+    if kind == "number_value" and not math.isfinite(message.number_value):
+        raise _invalid("a number of a metadata_in is not finite", field)
+    scalar: Scalar = getattr(message, kind)
+    return scalar
+
+
+def _exists(message: filter_pb2.Exists, field: str) -> Filter:
+    if message.WhichOneof("subject") == "metadata":
+        return MetadataExists(_path(message.metadata, field))
+    if not message.facet:
+        raise _invalid("an exists names neither a facet nor a path", field)
+    return FacetExists(message.facet)
 
 
 def parse_filter(text: str, field: str) -> Filter:
@@ -110,10 +244,14 @@ def parse_filter(text: str, field: str) -> Filter:
     if len(text) > MAX_LENGTH or _depth(text) > MAX_DEPTH:
         raise _invalid("the filter is too long or too deep", field)
     try:
-        parsed: Filter = _Build().transform(_parser().parse(text))
+        parsed: Filter = _Build(field).transform(_parser().parse(text))
         return parsed
     except RecursionError:
         raise _invalid("the filter is nested too deep", field) from None
+    except VisitError as error:
+        if isinstance(error.orig_exc, TashihikiError):
+            raise error.orig_exc from None
+        raise
     except UnexpectedInput as error:
         position = error.pos_in_stream if error.pos_in_stream is not None else len(text)
         if isinstance(error, UnexpectedToken) and error.token.type == "$END":
@@ -122,7 +260,7 @@ def parse_filter(text: str, field: str) -> Filter:
             f"the filter cannot be read at character {position + 1}",
             reason="FILTER_INVALID",
             field=field,
-            remedy="Write for example `colour in (red, blue) and not background:wood`.",
+            remedy="Write for example `colour in (red, blue) and metadata.price < 20`.",
             details={"position": str(position), "length": "1"},
         ) from None
 
@@ -138,8 +276,24 @@ def _parser() -> Lark:
     return Lark(grammar, parser="lalr")
 
 
+# Not whatever Python's float() reads: `nan`, `inf` and `1_000` are text.
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_SIGNS = str.maketrans("−–－＋", "---+")
+_BOOLEANS = {"true": True, "false": False}
+_SEGMENT = re.compile(r"""\.("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^."']+)""", re.DOTALL)
+
+
+def _number(word: str) -> float | None:
+    word = word.translate(_SIGNS)
+    return float(word) if _NUMBER.fullmatch(word) else None
+
+
 @v_args(inline=True)
 class _Build(Transformer[Token, Filter]):
+    def __init__(self, field: str) -> None:
+        super().__init__()
+        self._field = field
+
     def start(self, condition: Filter) -> Filter:
         return condition
 
@@ -152,17 +306,86 @@ class _Build(Transformer[Token, Filter]):
     def negation(self, _: Token, condition: Filter) -> Filter:
         return Not(condition)
 
+    def facet(self, token: Token) -> Token:
+        return token
+
     def name(self, token: Token) -> str:
         return unquote(str(token))
 
-    def facet_in(self, facet: str, _: Token, *values: str) -> Filter:
-        return FacetIn(facet, values)
+    def path(self, token: Token) -> str:
+        path = ".".join(map(unquote, _SEGMENT.findall(str(token))))
+        if not path:
+            raise self._fault("a condition on metadata names no path", token, _REMEDY)
+        return path
 
-    def facet_not_in(self, facet: str, _: Token, __: Token, *values: str) -> Filter:
-        return Not(FacetIn(facet, values))
+    def scalar(self, token: Token) -> Scalar:
+        text = str(token)
+        if token.type == "QUOTED":
+            return unquote(text)
+        if text.lower() in _BOOLEANS:
+            return _BOOLEANS[text.lower()]
+        number = _number(text)
+        if number is None:
+            return text
+        return self._finite(number, token)
 
-    def facet_is(self, facet: str, _: Token, value: str) -> Filter:
-        return FacetIn(facet, (value,))
+    def facet_in(self, facet: Token, _: Token, *values: str) -> Filter:
+        return FacetIn(unquote(str(facet)), values)
+
+    def facet_not_in(self, facet: Token, _: Token, __: Token, *values: str) -> Filter:
+        return Not(FacetIn(unquote(str(facet)), values))
+
+    def facet_is(self, facet: Token, _: Token, value: str) -> Filter:
+        return FacetIn(unquote(str(facet)), (value,))
+
+    def facet_compared(self, facet: Token, sign: Token, value: str) -> Filter:
+        name = "price" if _number(facet) is not None else str(facet)
+        bound = "20" if _number(value) is None else value
+        raise self._fault(
+            f"{unquote(name)!r} is compared with {sign}, but only numbers in the metadata can be",
+            sign,
+            f"Write the path first, with its prefix: `metadata.{name} {sign} {bound}`.",
+        )
+
+    def facet_exists(self, _: Token, facet: Token) -> Filter:
+        return FacetExists(unquote(str(facet)))
+
+    def metadata_in(self, path: str, _: Token, *values: Scalar) -> Filter:
+        return MetadataIn(path, values)
+
+    def metadata_not_in(self, path: str, _: Token, __: Token, *values: Scalar) -> Filter:
+        return Not(MetadataIn(path, values))
+
+    def metadata_is(self, path: str, _: Token, value: Scalar) -> Filter:
+        return MetadataIn(path, (value,))
+
+    def metadata_compared(self, path: str, sign: Token, token: Token) -> Filter:
+        number = _number(token)
+        if number is None:
+            raise self._fault(
+                f"{token} is no number",
+                token,
+                f"Compare with a number, without quotes: `metadata.price {sign} 20`.",
+            )
+        return MetadataRange(path, Bounds(**{_BOUNDS[sign]: self._finite(number, token)}))
+
+    def metadata_exists(self, _: Token, path: str) -> Filter:
+        return MetadataExists(path)
+
+    def _finite(self, number: float, token: Token) -> float:
+        if not math.isfinite(number):
+            raise self._fault(f"{token} is too large a number", token, "Use a smaller one.")
+        return number
+
+    def _fault(self, message: str, token: Token, remedy: str) -> InvalidArgumentError:
+        start = token.start_pos or 0
+        return InvalidArgumentError(
+            f"{message}, at character {start + 1}",
+            reason="FILTER_INVALID",
+            field=self._field,
+            remedy=remedy,
+            details={"position": str(start), "length": str(len(token))},
+        )
 
 
 def _invalid(message: str, field: str) -> InvalidArgumentError:
@@ -170,5 +393,5 @@ def _invalid(message: str, field: str) -> InvalidArgumentError:
         message,
         reason="FILTER_INVALID",
         field=field,
-        remedy="Use facet_in, and, or, not, or the text form.",
+        remedy=_REMEDY,
     )

@@ -3,44 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from tashihiki.errors import InvalidArgumentError, NotFoundError, TashihikiError
-from tashihiki.status import to_status
-from tashihiki.v1 import catalog_pb2, composition_pb2
-from tashihiki_server.bounds import bounded, check_attributes, check_batch, check_id
-from tashihiki_server.catalogue.base import ItemRecord
+from tashihiki.v1 import catalog_pb2
+from tashihiki_server.bounds import bounded, check_batch
 from tashihiki_server.collection.collection import Collection
-from tashihiki_server.encoder.embedder import EmbeddedImage, Embedder
+from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.library import Library
 from tashihiki_server.names import fold
 from tashihiki_server.query.filter import admitted, filter_from_message
-from tashihiki_server.query.resolve import unit_vector
+from tashihiki_server.service.index_status import index_status
+from tashihiki_server.service.item_writes import ItemWrites
 from tashihiki_server.service.messages import (
     SPACES,
     collection_message,
     diagnostics_message,
+    faulty_message,
     item_message,
-    metadata_dict,
     page_token,
     read_page_token,
     vector_message,
-    vector_values,
 )
+from tashihiki_server.service.repeated import check_request_id
 from tashihiki_server.vocabulary import Alias
 
 DEFAULT_PAGE = 100
 MAX_ITEMS = 1000
 MAX_IMAGES = 100
+DEFAULT_TARGET_RECALL = 0.99
+MIN_TARGET_RECALL = 0.5
 MAX_PAGE_BYTES = 8 * 2**20
 _CHUNK = 1000
 _FETCH = 50
-
-
-@dataclass(frozen=True)
-class _Refused:
-    index: int
-    error: TashihikiError
 
 
 class CatalogApi:
@@ -49,6 +43,7 @@ class CatalogApi:
     def __init__(self, library: Library, embedder: Embedder) -> None:
         self._library = library
         self._embedder = embedder
+        self._writes = ItemWrites(embedder)
 
     # Collections
 
@@ -57,12 +52,15 @@ class CatalogApi:
     ) -> catalog_pb2.CreateCollectionResponse:
         """Makes an empty collection."""
         wanted = request.collection
+        check_request_id(request.request_id)
         collection = self._library.create(
             wanted.name,
             encoder=wanted.encoder,
             space=_space(wanted.space),
             keep_negative=wanted.space.keep_negative,
             aliases=_aliases(wanted),
+            target_recall=_target_recall(wanted.target_recall),
+            request_id=request.request_id,
         )
         return catalog_pb2.CreateCollectionResponse(collection=collection_message(collection))
 
@@ -74,6 +72,7 @@ class CatalogApi:
         message = collection_message(collection)
         if (diagnostics := diagnostics_message(collection)) is not None:
             message.space_diagnostics.CopyFrom(diagnostics)
+        message.index.CopyFrom(index_status(collection))
         return catalog_pb2.GetCollectionResponse(collection=message)
 
     def list_collections(
@@ -82,19 +81,22 @@ class CatalogApi:
         """Collections by name."""
         size = bounded(request.page_size, DEFAULT_PAGE, "page_size")
         after = read_page_token(request.page_token, "collections")
-        rest = [c for c in self._library.collections() if c.settings.name > after]
+        messages = [
+            *(collection_message(collection) for collection in self._library.collections()),
+            *(faulty_message(name, fault) for name, fault in self._library.faults().items()),
+        ]
+        rest = sorted((m for m in messages if m.name > after), key=lambda message: message.name)
         page = rest[:size]
-        more = len(rest) > size
         return catalog_pb2.ListCollectionsResponse(
-            collections=[collection_message(collection) for collection in page],
-            next_page_token=page_token("collections", page[-1].settings.name) if more else "",
+            collections=page,
+            next_page_token=page_token("collections", page[-1].name) if len(rest) > size else "",
         )
 
     def delete_collection(
         self, request: catalog_pb2.DeleteCollectionRequest
     ) -> catalog_pb2.DeleteCollectionResponse:
         """Deletes a collection with its items."""
-        self._library.delete(request.name)
+        self._library.delete(request.name, missing_ok=request.allow_missing)
         return catalog_pb2.DeleteCollectionResponse()
 
     # Items
@@ -104,80 +106,14 @@ class CatalogApi:
     ) -> catalog_pb2.UpsertItemsResponse:
         """Adds or replaces items."""
         check_batch(len(request.items), MAX_ITEMS, "items")
-        collection = self._library.collection(request.collection)
-        records, refused = self._records(collection, request)
-        if refused and not request.allow_partial:
-            raise refused[0].error
-        faults = collection.upsert([record for _, record in records], partial=request.allow_partial)
-        for place, error in faults.items():
-            index = records[place][0]
-            # The collection counts what it was given, the caller what was sent.
-            error.field = error.field.replace(f"items[{place}]", f"items[{index}]")
-            refused.append(_Refused(index, error))
-        return catalog_pb2.UpsertItemsResponse(
-            upserted_count=len(records) - len(faults),
-            errors=[
-                catalog_pb2.ItemError(
-                    index=fault.index,
-                    id=request.items[fault.index].id,
-                    error=to_status(fault.error),
-                )
-                for fault in sorted(refused, key=lambda fault: fault.index)
-            ],
-        )
-
-    def _records(
-        self, collection: Collection, request: catalog_pb2.UpsertItemsRequest
-    ) -> tuple[list[tuple[int, ItemRecord]], list[_Refused]]:
-        images = {
-            number: (item.image, f"items[{number}].image")
-            for number, item in enumerate(request.items)
-            if item.WhichOneof("content") == "image"
-        }
-        embedded = dict(
-            zip(
-                images,
-                self._embedder.embed_all(collection.encoder, list(images.values())),
-                strict=True,
-            )
-        )
-        records, refused = [], []
-        for number, item in enumerate(request.items):
-            try:
-                records.append(
-                    (number, self._record(collection, item, number, embedded.get(number)))
-                )
-            except TashihikiError as error:
-                refused.append(_Refused(number, error))
-        return records, refused
-
-    def _record(
-        self,
-        collection: Collection,
-        item: catalog_pb2.ItemInput,
-        number: int,
-        embedded: EmbeddedImage | TashihikiError | None,
-    ) -> ItemRecord:
-        check_id(item.id, f"items[{number}].id")
-        check_attributes(item.attributes, f"items[{number}].attributes")
-        embedding, small = None, b""
-        if isinstance(embedded, TashihikiError):
-            raise embedded
-        if embedded is not None:
-            embedding, small = embedded.embedding, embedded.thumbnail
-        elif item.WhichOneof("content") == "vector":
-            embedding = unit_vector(
-                vector_values(item.vector),
-                collection.encoder.manifest.dimension,
-                f"items[{number}].vector",
-            )
-        metadata = metadata_dict(item.metadata, f"items[{number}].metadata")
-        return ItemRecord(item.id, dict(item.attributes), metadata, embedding, small)
+        return self._writes.upsert(self._library.collection(request.collection), request)
 
     def get_item(self, request: catalog_pb2.GetItemRequest) -> catalog_pb2.GetItemResponse:
         """One item."""
         collection = self._library.collection(request.collection)
-        found = collection.catalogue.items([request.id], thumbnails=request.include_thumbnail)
+        found = collection.items(
+            [request.id], embeddings=request.include_vector, thumbnails=request.include_thumbnail
+        )
         if request.id not in found:
             raise NotFoundError(
                 f"no item {request.id!r}",
@@ -185,8 +121,7 @@ class CatalogApi:
                 field="id",
                 remedy="Check the id; ListItems returns those that are there.",
             )
-        vector = collection.embedding(request.id) if request.include_vector else None
-        return catalog_pb2.GetItemResponse(item=item_message(found[request.id], vector))
+        return catalog_pb2.GetItemResponse(item=item_message(*found[request.id]))
 
     def list_items(self, request: catalog_pb2.ListItemsRequest) -> catalog_pb2.ListItemsResponse:
         """Items by id, those that the filter admits."""
@@ -211,12 +146,7 @@ class CatalogApi:
     ) -> catalog_pb2.DeleteItemsResponse:
         """Deletes items by id."""
         check_batch(len(request.ids), MAX_ITEMS, "ids")
-        ids = list(dict.fromkeys(request.ids))
-        skip = request.missing_items == composition_pb2.MISSING_ITEMS_SKIP
-        missing = self._library.collection(request.collection).delete(ids, skip_missing=skip)
-        return catalog_pb2.DeleteItemsResponse(
-            deleted_count=len(ids) - len(missing), missing_ids=missing
-        )
+        return self._writes.delete(self._library.collection(request.collection), request)
 
     # Attributes and embeddings
 
@@ -265,6 +195,20 @@ def _space(space: catalog_pb2.Space) -> str:
     return "sum" if space.keep_negative else kind
 
 
+def _target_recall(wanted: float) -> float:
+    if not wanted:
+        return DEFAULT_TARGET_RECALL
+    # Also false for NaN.
+    if not MIN_TARGET_RECALL <= wanted <= 1:
+        raise InvalidArgumentError(
+            f"a target recall of {wanted}",
+            reason="OUT_OF_RANGE",
+            field="collection.target_recall",
+            remedy=f"Use {MIN_TARGET_RECALL} to 1, or 0 for {DEFAULT_TARGET_RECALL}.",
+        )
+    return wanted
+
+
 def _aliases(collection: catalog_pb2.Collection) -> tuple[Alias, ...]:
     aliases = tuple(Alias(a.facet, a.alias, a.value) for a in collection.aliases)
     named: dict[tuple[str, str], str] = {}
@@ -293,13 +237,10 @@ def _admits(collection: Collection, request: catalog_pb2.ListItemsRequest) -> Ca
 def _page(
     collection: Collection, ids: list[str], request: catalog_pb2.ListItemsRequest
 ) -> list[catalog_pb2.Item]:
-    items = collection.catalogue.items(ids, thumbnails=request.include_thumbnails)
-    embedding = collection.embedding if request.include_vectors else lambda identifier: None
-    return [
-        item_message(items[identifier], embedding(identifier))
-        for identifier in ids
-        if identifier in items
-    ]
+    items = collection.items(
+        ids, embeddings=request.include_vectors, thumbnails=request.include_thumbnails
+    )
+    return [item_message(*items[identifier]) for identifier in ids if identifier in items]
 
 
 def _ids(collection: Collection, after: str, admits: Callable[[str], bool]) -> Iterator[str]:

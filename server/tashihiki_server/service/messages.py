@@ -13,10 +13,11 @@ import numpy as np
 from google.protobuf import json_format, struct_pb2, timestamp_pb2
 from numpy.typing import NDArray
 
-from tashihiki.errors import InvalidArgumentError
+from tashihiki.errors import InvalidArgumentError, TashihikiError
 from tashihiki.v1 import catalog_pb2, composition_pb2
 from tashihiki_server.catalogue.base import StoredItem
 from tashihiki_server.collection.collection import Collection
+from tashihiki_server.collection.encoder_progress import EncoderProgress
 from tashihiki_server.query.resolve import ResolvedTerm, Unresolved
 from tashihiki_server.space.base import AttributeTerm, Vectors
 from tashihiki_server.vocabulary import Vocabulary
@@ -131,6 +132,8 @@ def item_message(item: StoredItem, vector: Vectors | None = None) -> catalog_pb2
         update_time=timestamp(item.update_time),
         vector=None if vector is None else vector_message(vector),
         thumbnail=item.thumbnail,
+        etag=item.etag,
+        image_sha256=item.image_sha256,
     )
 
 
@@ -154,7 +157,26 @@ def collection_message(collection: Collection) -> catalog_pb2.Collection:
         stale_prototype_count=collection.stale_prototypes,
         space_in_force=_SPACE_KINDS[collection.state.space.kind],
         space_pending=collection.space_pending,
+        target_recall=settings.target_recall,
+        encoder_change=_change_message(collection.encoder_progress),
+        previous_encoder=settings.previous_encoder,
     )
+
+
+def _change_message(progress: EncoderProgress | None) -> catalog_pb2.EncoderChange | None:
+    if progress is None:
+        return None
+    return catalog_pb2.EncoderChange(
+        encoder=progress.encoder,
+        done_count=progress.done,
+        total_count=progress.total,
+        fault=progress.fault,
+    )
+
+
+def faulty_message(name: str, fault: TashihikiError) -> catalog_pb2.Collection:
+    """A collection that cannot be used."""
+    return catalog_pb2.Collection(name=name, fault=str(fault))
 
 
 def diagnostics_message(collection: Collection) -> catalog_pb2.SpaceDiagnostics | None:

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tashihiki_server.collection.collection import State
-from tashihiki_server.collection.nearest import Nearest
-from tashihiki_server.space.base import AttributeMode, SpaceTerm
+from tashihiki_server.service.ranking import Ranking
+from tashihiki_server.space.base import AttributeMode, Composed, SpaceTerm
 from tashihiki_server.space.posterior import best_first, named_attributes
 
 CANDIDATES = 100
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """What is returned, in order.
-
-    Attributes:
-        found: the rows.
-        posteriors: (rows,), in [0, 1]; None where the order is that of the similarities.
-    """
-
-    found: Nearest
-    posteriors: NDArray[np.float64] | None = None
 
 
 def reranks(
@@ -39,18 +24,18 @@ def reranks(
 
 
 def reranked(
-    state: State, terms: Sequence[SpaceTerm], mode: AttributeMode, found: Nearest, limit: int
+    state: State, terms: Sequence[SpaceTerm], composed: Composed, candidates: Ranking
 ) -> Ranking:
-    """The first `limit` of the candidates by their agreement with the query.
+    """The candidates by their agreement with the query.
 
     Args:
         state: that the candidates were found in.
         terms: of the query.
-        mode: of the query.
-        found: the candidates, most similar first.
-        limit: how many to return.
+        composed: the query.
+        candidates: most similar first.
     """
-    agreements = state.space.agreement(terms, mode, state.rows.vectors[found.rows])
-    order = best_first(agreements, found.similarities)[:limit]
-    first = Nearest(found.rows[order], found.similarities[order], found.exact)
-    return Ranking(first, np.exp(agreements[order]))
+    agreements = state.space.agreement(terms, composed, state.rows.take(candidates.rows))
+    order = best_first(agreements, candidates.similarities)
+    return Ranking(
+        candidates.rows[order], candidates.similarities[order], np.exp(agreements[order])
+    )

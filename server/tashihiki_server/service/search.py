@@ -2,65 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import weakref
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
-from tashihiki.errors import InvalidArgumentError, ResourceExhaustedError, TashihikiError
+from tashihiki.errors import ResourceExhaustedError, TashihikiError
 from tashihiki.status import to_status
 from tashihiki.v1 import composition_pb2, search_pb2
-from tashihiki_server.bounds import bounded, check_batch
+from tashihiki_server.bounds import check_batch
 from tashihiki_server.collection.collection import Collection, State
 from tashihiki_server.deadline import check_deadline
 from tashihiki_server.encoder.embedder import Embedder
+from tashihiki_server.index.base import Route
 from tashihiki_server.library import Library
-from tashihiki_server.query.filter import filter_from_message
+from tashihiki_server.query.filter import Filter, filter_from_message
 from tashihiki_server.query.message import read_query
-from tashihiki_server.query.resolve import Resolution, Resolver
+from tashihiki_server.query.resolve import Resolver
 from tashihiki_server.service.blocks import block_messages, block_shares
+from tashihiki_server.service.candidates import Candidates, reported
+from tashihiki_server.service.composed_query import ComposedQuery
+from tashihiki_server.service.diversity import diverse
+from tashihiki_server.service.grouping import Quota, within_quota
 from tashihiki_server.service.messages import (
     struct,
     term_messages,
     unresolved_messages,
     vector_message,
 )
-from tashihiki_server.service.rerank import (
-    CANDIDATES,
-    Ranking,
-    reranked,
-    reranks,
+from tashihiki_server.service.next_page import page_from
+from tashihiki_server.service.options import SearchOptions, read_mode, read_options
+from tashihiki_server.service.pages import (
+    Head,
+    KeptQueries,
+    KeptQuery,
+    Position,
+    expired,
+    request_digest,
 )
-from tashihiki_server.space.base import AttributeMode, Composed, SpaceTerm
+from tashihiki_server.service.ranking import Ranking
+from tashihiki_server.service.rerank import CANDIDATES, reranked, reranks
+from tashihiki_server.space.base import AttributeMode, SpaceTerm
 
-DEFAULT_LIMIT = 10
 MAX_BATCH = 100
 MAX_BATCH_BYTES = 16 * 2**20
 
-_MODES: Mapping[int, AttributeMode] = {
-    composition_pb2.ATTRIBUTE_MODE_UNSPECIFIED: AttributeMode.REPLACE,
-    composition_pb2.ATTRIBUTE_MODE_REPLACE: AttributeMode.REPLACE,
-    composition_pb2.ATTRIBUTE_MODE_ADD: AttributeMode.ADD,
+_ROUTES = {
+    Route.EXACT: search_pb2.SEARCH_ROUTE_EXACT,
+    Route.CELLS: search_pb2.SEARCH_ROUTE_CELLS,
+    Route.GRAPH: search_pb2.SEARCH_ROUTE_INDEX,
 }
-_RERANK: Mapping[int, bool | None] = {
-    search_pb2.RERANK_UNSPECIFIED: None,
-    search_pb2.RERANK_OFF: False,
-    search_pb2.RERANK_ON: True,
-}
-_Choice = TypeVar("_Choice")
 
 
 @dataclass(frozen=True)
-class _Answered:
-    state: State
-    resolution: Resolution
-    terms: Sequence[SpaceTerm]
-    mode: AttributeMode
-    composed: Composed
+class _Asked:
+    """A query composed in a state, with its operands."""
 
-    def block_messages(self, collection: Collection) -> list[composition_pb2.ComposedBlock]:
-        return block_messages(self.state.space.blocks, self.composed, collection.vocabulary)
+    state: State
+    terms: list[SpaceTerm]
+    mode: AttributeMode
+    query: ComposedQuery
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a search found in a state."""
+
+    state: State
+    query: ComposedQuery
+    ranking: Ranking
+    route: Route
+    next_page_token: str = ""
 
 
 class SearchApi:
@@ -69,29 +81,107 @@ class SearchApi:
     def __init__(self, library: Library, embedder: Embedder) -> None:
         self._library = library
         self._embedder = embedder
+        self._kept = KeptQueries()
 
     def search(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
         """Composes the query and looks its nearest items up."""
-        limit = bounded(request.limit, DEFAULT_LIMIT, "limit")
+        options = read_options(request)
         collection = self._library.collection(request.collection)
-        choice = _choice(_RERANK, request.rerank, "rerank")
         condition = None
         if request.HasField("filter"):
             condition = filter_from_message(request.filter, "filter")
-        answered = self._compose(collection, request)
-        rerank = reranks(answered.state, answered.terms, answered.mode, choice)
-        excluded = set() if request.include_operands else answered.resolution.item_ids
-        found = collection.nearest(
-            answered.state,
-            answered.composed.vector,
-            max(limit, CANDIDATES) if rerank else limit,
-            condition,
-            excluded,
+        if request.page_token:
+            answer = self._next_page(request, collection, options, condition)
+        else:
+            answer = self._first_page(request, collection, options, condition)
+        return _response(request, collection, answer)
+
+    def _first_page(
+        self,
+        request: search_pb2.SearchRequest,
+        collection: Collection,
+        options: SearchOptions,
+        condition: Filter | None,
+    ) -> _Answer:
+        asked = self._compose(collection, request)
+        state, query = asked.state, asked.query
+        candidates = Candidates(
+            collection,
+            state,
+            query.composed,
+            collection.mask(state, condition),
+            _excluded(request, query),
+            options.min_similarity,
         )
-        ranking = Ranking(found)
-        if rerank:
-            ranking = reranked(answered.state, answered.terms, answered.mode, found, limit)
-        return self._response(request, collection, answered, ranking)
+        quota = None
+        if options.grouping is not None:
+            facet = collection.vocabulary.find_facet(options.grouping.facet, "grouping.facet")
+            quota = Quota(state.rows, facet, options.grouping.most)
+        if options.balance is not None:
+            pools = candidates.batches(max(CANDIDATES, 4 * options.limit), quota)
+            ranking = diverse(
+                (Ranking.of(pool) for pool in pools),
+                state.rows,
+                query.composed.scale,
+                options.balance,
+                options.limit,
+                quota,
+            )
+            return _Answer(state, query, ranking, candidates.route)
+        reranks_them = reranks(state, asked.terms, asked.mode, options.rerank)
+        if quota is not None:
+            ranking = _grouped(asked, candidates, quota, options.limit, reranks_them)
+            return _Answer(state, query, ranking, candidates.route)
+        size = max(options.limit, CANDIDATES) if reranks_them else options.limit
+        # One more than that tells whether there is another page.
+        found = Ranking.of(candidates.nearest(size + 1))
+        head = found.at(slice(size))
+        if reranks_them:
+            head = reranked(state, asked.terms, query.composed, head)
+        token = ""
+        if len(found) > options.limit:
+            token = self._keep(request, collection, asked, head, options.limit)
+        return _Answer(state, query, head.at(slice(options.limit)), candidates.route, token)
+
+    def _keep(
+        self,
+        request: search_pb2.SearchRequest,
+        collection: Collection,
+        asked: _Asked,
+        head: Ranking,
+        shown: int,
+    ) -> str:
+        kept = KeptQuery(
+            weakref.ref(collection),
+            asked.state.identity,
+            request_digest(request),
+            asked.query,
+            Head(asked.state.rows.ids(head.rows), head.similarities, head.posteriors),
+        )
+        return self._kept.token(self._kept.keep(kept), Position(shown))
+
+    def _next_page(
+        self,
+        request: search_pb2.SearchRequest,
+        collection: Collection,
+        options: SearchOptions,
+        condition: Filter | None,
+    ) -> _Answer:
+        number, kept, position = self._kept.find(request.page_token, request_digest(request))
+        state = collection.state
+        if kept.collection() is not collection or kept.identity != state.identity:
+            raise expired()
+        page = page_from(
+            kept,
+            position,
+            state.rows,
+            collection.mask(state, condition),
+            _excluded(request, kept.query),
+            options.min_similarity,
+            options.limit,
+        )
+        token = "" if page.following is None else self._kept.token(number, page.following)
+        return _Answer(state, kept.query, page.ranking, Route.EXACT, token)
 
     def batch_search(
         self, request: search_pb2.BatchSearchRequest
@@ -122,78 +212,104 @@ class SearchApi:
 
     def compose(self, request: search_pb2.ComposeRequest) -> search_pb2.ComposeResponse:
         """Composes the query."""
-        collection = self._library.collection(request.collection)
-        answered = self._compose(collection, request)
+        asked = self._compose(self._library.collection(request.collection), request)
+        query = asked.query
         return search_pb2.ComposeResponse(
-            vector=vector_message(answered.composed.vector),
-            norm=answered.composed.norm,
-            terms=term_messages(answered.resolution.terms, collection.vocabulary),
-            unresolved_terms=unresolved_messages(answered.resolution.unresolved),
-            generation=answered.state.generation,
-            blocks=answered.block_messages(collection),
+            vector=vector_message(query.composed.vector),
+            norm=query.composed.norm,
+            terms=query.terms,
+            unresolved_terms=query.unresolved,
+            generation=asked.state.generation,
+            blocks=query.block_messages,
         )
 
     def _compose(
         self, collection: Collection, request: search_pb2.SearchRequest | search_pb2.ComposeRequest
-    ) -> _Answered:
-        query = request.query
-        mode = _choice(_MODES, request.attribute_mode, "attribute_mode")
+    ) -> _Asked:
+        mode = read_mode(request)
         resolver = Resolver(
             vocabulary=collection.vocabulary,
             dimension=collection.encoder.manifest.dimension,
             item_embedding=collection.embedding,
             embed=lambda data, field: self._embedder.embed(collection.encoder, data, field),
-            bindings=query.bindings,
+            bindings=request.query.bindings,
             skip_missing=request.missing_items == composition_pb2.MISSING_ITEMS_SKIP,
-            expression=query.expression,
+            expression=request.query.expression,
         )
-        resolution = resolver.resolve(read_query(query))
+        resolution = resolver.resolve(read_query(request.query))
         # Taken last, so that what the names were resolved against is in it.
         state = collection.state
         terms = [term.term for term in resolution.terms]
-        return _Answered(state, resolution, terms, mode, state.space.compose(terms, mode))
-
-    def _response(
-        self,
-        request: search_pb2.SearchRequest,
-        collection: Collection,
-        answered: _Answered,
-        ranking: Ranking,
-    ) -> search_pb2.SearchResponse:
-        vector = vector_message(answered.composed.vector) if request.include_vector else None
-        exact = ranking.found.exact
-        route = search_pb2.SEARCH_ROUTE_EXACT if exact else search_pb2.SEARCH_ROUTE_INDEX
-        return search_pb2.SearchResponse(
-            hits=_hits(collection, answered, ranking, request.include_thumbnails),
-            norm=answered.composed.norm,
-            terms=term_messages(answered.resolution.terms, collection.vocabulary),
-            unresolved_terms=unresolved_messages(answered.resolution.unresolved),
-            generation=answered.state.generation,
-            route=route,
-            vector=vector,
-            blocks=answered.block_messages(collection),
+        composed = state.space.compose(terms, mode)
+        query = ComposedQuery(
+            composed,
+            state.space.blocks,
+            term_messages(resolution.terms, collection.vocabulary),
+            unresolved_messages(resolution.unresolved),
+            block_messages(state.space.blocks, composed, collection.vocabulary),
+            frozenset(resolution.item_ids),
         )
+        return _Asked(state, terms, mode, query)
 
 
-def _hits(
-    collection: Collection, answered: _Answered, ranking: Ranking, thumbnails: bool
-) -> list[search_pb2.Hit]:
-    rows, composed, found = answered.state.rows, answered.composed, ranking.found
-    ids = [rows.id(int(row)) for row in found.rows]
+def _excluded(request: search_pb2.SearchRequest, query: ComposedQuery) -> set[str]:
+    return set() if request.include_operands else set(query.item_ids)
+
+
+def _grouped(
+    asked: _Asked, candidates: Candidates, quota: Quota, limit: int, reranks_them: bool
+) -> Ranking:
+    """The first `limit` that the quota admits: of the re-ranked, then of the rest."""
+    chosen: Ranking | None = None
+    for batch in candidates.batches(max(limit, CANDIDATES), quota):
+        ranking = Ranking.of(batch)
+        if chosen is None:
+            if reranks_them:
+                ranking = reranked(asked.state, asked.terms, asked.query.composed, ranking)
+            chosen = within_quota(ranking, quota, limit)
+        else:
+            chosen = chosen.followed_by(within_quota(ranking, quota, limit - len(chosen)))
+        if len(chosen) == limit:
+            break
+    assert chosen is not None
+    return chosen
+
+
+def _response(
+    request: search_pb2.SearchRequest, collection: Collection, answer: _Answer
+) -> search_pb2.SearchResponse:
+    query = answer.query
+    vector = vector_message(query.composed.vector) if request.include_vector else None
+    return search_pb2.SearchResponse(
+        hits=_hits(collection, answer, request.include_thumbnails),
+        norm=query.composed.norm,
+        terms=query.terms,
+        unresolved_terms=query.unresolved,
+        generation=answer.state.generation,
+        route=_ROUTES[answer.route],
+        vector=vector,
+        blocks=query.block_messages,
+        next_page_token=answer.next_page_token,
+    )
+
+
+def _hits(collection: Collection, answer: _Answer, thumbnails: bool) -> list[search_pb2.Hit]:
+    rows, composed, ranking = answer.state.rows, answer.query.composed, answer.ranking
+    ids = rows.ids(ranking.rows).tolist()
     items = collection.catalogue.items(ids, thumbnails=thumbnails)
-    vectors = rows.vectors[found.rows].astype(np.float64)
+    vectors = rows.take(ranking.rows).astype(np.float64)
     contributions = composed.scale * (vectors @ composed.parts.astype(np.float64).T)
-    similarities = np.clip(composed.scale * found.similarities, -1.0, 1.0)
-    shares = block_shares(answered.state.space.blocks, composed, vectors)
+    similarities = reported(composed, ranking.similarities)
+    shares = block_shares(answer.query.blocks, composed, vectors)
     hits = []
-    for number, (identifier, row) in enumerate(zip(ids, found.rows.tolist(), strict=True)):
+    for number, (identifier, row) in enumerate(zip(ids, ranking.rows.tolist(), strict=True)):
         hit = search_pb2.Hit(
             id=identifier,
             similarity=float(similarities[number]),
             contributions=contributions[number].tolist(),
             blocks=shares.messages(number),
         )
-        if ranking.posteriors is not None:
+        if not np.isnan(ranking.posteriors[number]):
             hit.posterior = float(ranking.posteriors[number])
         item = items.get(identifier)
         # What was written since the state was published must not contradict its filter.
@@ -204,14 +320,3 @@ def _hits(
             hit.thumbnail = item.thumbnail
         hits.append(hit)
     return hits
-
-
-def _choice(choices: Mapping[int, _Choice], chosen: int, field: str) -> _Choice:
-    if chosen not in choices:
-        raise InvalidArgumentError(
-            f"no choice {chosen}",
-            reason="CHOICE_UNKNOWN",
-            field=field,
-            remedy=f"Use one of {min(choices)} to {max(choices)}, as the contract names them.",
-        )
-    return choices[chosen]

@@ -1,4 +1,4 @@
-"""The gRPC server: both services, health and reflection."""
+"""The gRPC server: the services, health and reflection."""
 
 from __future__ import annotations
 
@@ -6,46 +6,41 @@ import asyncio
 import logging
 import os
 import signal
-import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
 
 import grpc
-from google.protobuf.message import Message
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from grpc_status import rpc_status
 
-from tashihiki.errors import (
-    FailedPreconditionError,
-    InternalError,
-    ResourceExhaustedError,
-    TashihikiError,
-)
-from tashihiki.status import to_status
+from tashihiki.errors import FailedPreconditionError
 from tashihiki.v1 import (
     catalog_pb2,
     catalog_pb2_grpc,
+    discovery_pb2,
+    discovery_pb2_grpc,
+    maintenance_pb2,
+    maintenance_pb2_grpc,
     search_pb2,
     search_pb2_grpc,
 )
-from tashihiki_server.deadline import check_deadline, deadline
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.images import ImageLimits
 from tashihiki_server.library import Library
+from tashihiki_server.service.calls import Calls
 from tashihiki_server.service.catalog import CatalogApi
+from tashihiki_server.service.discovery import DiscoveryApi
+from tashihiki_server.service.maintenance import MaintenanceApi
 from tashihiki_server.service.search import SearchApi
 
 logger = logging.getLogger(__name__)
 
-_Request = TypeVar("_Request")
-_Response = TypeVar("_Response", bound=Message)
-_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-
 _SEARCH = search_pb2.DESCRIPTOR.services_by_name["SearchService"]
 _CATALOG = catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"]
+_DISCOVERY = discovery_pb2.DESCRIPTOR.services_by_name["DiscoveryService"]
+_MAINTENANCE = maintenance_pb2.DESCRIPTOR.services_by_name["MaintenanceService"]
+_SERVICES = (_SEARCH, _CATALOG, _DISCOVERY, _MAINTENANCE)
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ async def serve(
     executor = ThreadPoolExecutor(config.threads, thread_name_prefix="call")
     server = _server(config)
     health_servicer = _register(
-        server, library, embedder, _Calls(executor, config.max_message_bytes)
+        server, library, embedder, Calls(executor, config.max_message_bytes)
     )
     try:
         port = _bind(server, config.address)
@@ -122,23 +117,29 @@ def _server(config: ServerConfig) -> grpc.aio.Server:
 
 
 def _register(
-    server: grpc.aio.Server, library: Library, embedder: Embedder, calls: _Calls
+    server: grpc.aio.Server, library: Library, embedder: Embedder, calls: Calls
 ) -> health.aio.HealthServicer:
-    search_pb2_grpc.add_SearchServiceServicer_to_server(
-        calls.servicer(SearchApi(library, embedder), _SEARCH), server
-    )
-    catalog_pb2_grpc.add_CatalogServiceServicer_to_server(
-        calls.servicer(CatalogApi(library, embedder), _CATALOG), server
-    )
+    for add, api, service in (
+        (search_pb2_grpc.add_SearchServiceServicer_to_server, SearchApi, _SEARCH),
+        (catalog_pb2_grpc.add_CatalogServiceServicer_to_server, CatalogApi, _CATALOG),
+        (discovery_pb2_grpc.add_DiscoveryServiceServicer_to_server, DiscoveryApi, _DISCOVERY),
+        (
+            maintenance_pb2_grpc.add_MaintenanceServiceServicer_to_server,
+            MaintenanceApi,
+            _MAINTENANCE,
+        ),
+    ):
+        add(calls.servicer(api(library, embedder), service), server)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    names = (_SEARCH.full_name, _CATALOG.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    names = [service.full_name for service in _SERVICES]
+    names += [health.SERVICE_NAME, reflection.SERVICE_NAME]
     reflection.enable_server_reflection(names, server)
     return health_servicer
 
 
 async def _set_serving(servicer: health.aio.HealthServicer) -> None:
-    for name in (health.OVERALL_HEALTH, _SEARCH.full_name, _CATALOG.full_name):
+    for name in (health.OVERALL_HEALTH, *(service.full_name for service in _SERVICES)):
         await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
 
 
@@ -176,67 +177,3 @@ async def _stop_signal() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)
-
-
-class _Calls:
-    """Runs the methods of an API on threads, so that the event loop is never blocked."""
-
-    def __init__(self, executor: ThreadPoolExecutor, max_bytes: int) -> None:
-        self._executor = executor
-        self._max_bytes = max_bytes
-
-    def servicer(self, api: object, service: Any) -> Any:
-        """A servicer whose CamelCase methods call the API's snake_case ones."""
-        methods = {
-            method.name: staticmethod(self._method(getattr(api, _snake(method.name))))
-            for method in service.methods
-        }
-        return type(service.name, (), methods)()
-
-    def _method(
-        self, work: Callable[[_Request], _Response]
-    ) -> Callable[[_Request, _Context], Awaitable[_Response]]:
-        async def call(request: _Request, context: _Context) -> _Response:
-            gone = threading.Event()
-
-            def run() -> _Response:
-                with deadline(lambda: 0.0 if gone.is_set() else context.time_remaining()):
-                    check_deadline()
-                    return self._bounded(work(request))
-
-            try:
-                return await asyncio.get_running_loop().run_in_executor(self._executor, run)
-            except asyncio.CancelledError:
-                gone.set()
-                raise
-            except TashihikiError as error:
-                status = to_status(error)
-            except Exception:
-                logger.exception("a call failed")
-                status = to_status(_internal())
-            await context.abort_with_status(rpc_status.to_status(status))
-            raise AssertionError("abort_with_status does not return")
-
-        return call
-
-    def _bounded(self, response: _Response) -> _Response:
-        size = response.ByteSize()
-        if size > self._max_bytes:
-            raise ResourceExhaustedError(
-                f"the answer has {size} bytes, over the limit of {self._max_bytes}",
-                reason="RESPONSE_TOO_LARGE",
-                remedy="Ask for fewer hits or items at a time, or for less of each.",
-            )
-        return response
-
-
-def _internal() -> InternalError:
-    return InternalError(
-        "the server failed in a way that it did not expect",
-        reason="INTERNAL",
-        remedy="Its log has the cause; please report it.",
-    )
-
-
-def _snake(name: str) -> str:
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")

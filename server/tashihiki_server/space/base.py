@@ -105,6 +105,16 @@ class AttributeSpace(Protocol):
         ...
 
     @property
+    def clips(self) -> bool:
+        """Whether compositions lose their negative coordinates."""
+        ...
+
+    @property
+    def rest_weight(self) -> float:
+        """What an embedding weighs in the rest, where it weighs 1 in a facet's block."""
+        ...
+
+    @property
     def dimension(self) -> int:
         """Length of a gallery vector."""
         ...
@@ -147,7 +157,7 @@ class AttributeSpace(Protocol):
         ...
 
     def agreement(
-        self, terms: Sequence[SpaceTerm], mode: AttributeMode, vectors: Vectors
+        self, terms: Sequence[SpaceTerm], composed: Composed, vectors: Vectors
     ) -> NDArray[np.float64]:
         """How probably items are what the terms ask for: (n,) logarithms, at most 0.
 
@@ -156,12 +166,9 @@ class AttributeSpace(Protocol):
         what embeddings are asked to share with an item.
 
         Args:
-            terms: of a query that can be composed.
-            mode: of the query.
+            terms: of a query.
+            composed: what `compose` makes of them.
             vectors: (n, dimension), gallery vectors.
-
-        Raises:
-            As `compose` does.
         """
         ...
 

@@ -54,6 +54,16 @@ class SumSpace:
         return "sum"
 
     @property
+    def clips(self) -> bool:
+        """Unless they are kept."""
+        return not self.keep_negative
+
+    @property
+    def rest_weight(self) -> float:
+        """1: everything is the rest."""
+        return 1.0
+
+    @property
     def blocks(self) -> Sequence[Block]:
         """One, of everything."""
         return (Block("", 0, self.dimension),)
@@ -129,7 +139,7 @@ class SumSpace:
             start = stop
 
     def agreement(
-        self, terms: Sequence[SpaceTerm], mode: AttributeMode, vectors: Vectors
+        self, terms: Sequence[SpaceTerm], composed: Composed, vectors: Vectors
     ) -> NDArray[np.float64]:
         """See `AttributeSpace.agreement`.
 
@@ -137,7 +147,6 @@ class SumSpace:
         times a constant. With embeddings, the cosine to the whole composition less 1 is added,
         times the same constant.
         """
-        composed = self.compose(terms, mode)
         weights, largest = scaled_weights(terms)
         rows = vectors.astype(np.float64)
         found = np.zeros(len(rows))

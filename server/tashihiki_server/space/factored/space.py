@@ -70,6 +70,16 @@ class FactoredSpace:
         return f"factored-{self.fit.identity}"
 
     @property
+    def clips(self) -> bool:
+        """Never."""
+        return False
+
+    @property
+    def rest_weight(self) -> float:
+        """As it was fitted."""
+        return self.fit.rest_weight
+
+    @property
     def dimension(self) -> int:
         """Length of a gallery vector."""
         return self.blocks[-1].stop
@@ -186,7 +196,7 @@ class FactoredSpace:
         return values < 2
 
     def agreement(
-        self, terms: Sequence[SpaceTerm], mode: AttributeMode, vectors: Vectors
+        self, terms: Sequence[SpaceTerm], composed: Composed, vectors: Vectors
     ) -> NDArray[np.float64]:
         """See `AttributeSpace.agreement`.
 
@@ -203,7 +213,6 @@ class FactoredSpace:
         is. The rest speaks through the similarity less 1, which is added times
         `SIMILARITY_WEIGHT`.
         """
-        composed = self.compose(terms, mode)
         weights, largest = scaled_weights(terms)
         hits = np.sqrt(len(self.blocks)) * vectors.astype(np.float64)
         found = np.zeros(len(hits))

@@ -1,0 +1,55 @@
+"""`tashihiki suggest`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tashihiki.cli.attributes import FacetName
+from tashihiki.cli.failure import reporting
+from tashihiki.cli.items import item_json
+from tashihiki.cli.options import (
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT,
+    CollectionName,
+    Json,
+    Server,
+    Timeout,
+    Where,
+)
+from tashihiki.cli.output import attribute_text, console, print_json, printable, table
+from tashihiki.client import Client
+
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Suggestions wanted.")]
+
+
+def suggest(
+    collection: CollectionName,
+    facet: FacetName = "",
+    limit: Limit = 10,
+    where: Where = None,
+    json: Json = False,
+    server: Server = DEFAULT_SERVER,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+) -> None:
+    """Suggest which items to label next: the least like anything labelled, spread out."""
+    with reporting(where=where), Client(server, timeout=timeout) as client:
+        found = client.suggest_labels(collection, facet=facet, limit=limit, where=where)
+    if json:
+        print_json(
+            {
+                "suggestions": [
+                    {**item_json(one.item), "similarity": one.similarity} for one in found
+                ],
+                "unlabelled_count": found.unlabelled_count,
+            }
+        )
+        return
+    grid = table("#", "id", "similarity", "attributes", numbers=("#", "similarity"))
+    for rank, one in enumerate(found, start=1):
+        labels = attribute_text(one.item.attributes)
+        grid.add_row(str(rank), printable(one.item.id), f"{one.similarity:.4f}", labels)
+    console().print(grid if len(found) else "nothing to label")
+    if len(found):
+        console().print(f"{found.unlabelled_count} items without the label")

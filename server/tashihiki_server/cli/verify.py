@@ -1,0 +1,84 @@
+"""`tashihiki verify`: is everything in a data folder as it was written?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from tashihiki.cli.output import console, print_json, printable, table
+
+if TYPE_CHECKING:
+    from tashihiki_server.verification import Finding
+
+app = typer.Typer()
+DAMAGED = 1
+
+
+@app.command()
+def verify(
+    data: Annotated[
+        Path, typer.Option(help="Data folder of the server.", envvar="TASHIHIKI_DATA")
+    ] = Path("data"),
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Read every file of a data folder and say what is wrong.
+
+    No server may be using the folder. The exit status is 1 if anything is damaged, and 0 if
+    everything is sound or is made again at the next start.
+    """
+    from tashihiki_server.verification import verify as findings_of
+
+    with _progress() as advanced:
+        findings = findings_of(data, advanced)
+    sound = all(finding.state != "damaged" for finding in findings)
+    if json:
+        print_json({"sound": sound, "findings": [asdict(finding) for finding in findings]})
+    else:
+        _print(findings)
+    if not sound:
+        raise typer.Exit(DAMAGED)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, float], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as progress:
+        task = progress.add_task("reading", total=1.0)
+
+        def advanced(part: str, share: float) -> None:
+            progress.update(task, description=part, completed=share)
+
+        yield advanced
+
+
+def _print(findings: list[Finding]) -> None:
+    grid = table("part", "state", "what is so", "what it means", "what to do")
+    for finding in findings:
+        grid.add_row(*(printable(text) for text in _cells(finding)))
+    console().print(grid)
+    damaged = sum(finding.state == "damaged" for finding in findings)
+    mended = sum(finding.state == "mendable" for finding in findings)
+    if damaged:
+        console().print(f"\n{_parts(damaged)} damaged.")
+    elif mended:
+        console().print(f"\nNothing is lost: {_parts(mended)} made again at the next start.")
+    else:
+        console().print("\nEverything is sound.")
+
+
+def _cells(finding: Finding) -> tuple[str, str, str, str, str]:
+    return finding.part, finding.state, finding.fact, finding.meaning, finding.remedy
+
+
+def _parts(count: int) -> str:
+    return "1 part is" if count == 1 else f"{count} parts are"
+
+
+command = typer.main.get_command(app)

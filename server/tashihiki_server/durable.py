@@ -1,0 +1,52 @@
+"""Files and names that last through a power cut."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def sync(path: Path) -> None:
+    """Puts a file's content, or a folder's names, on the disk.
+
+    Raises:
+        OSError: when the disk does not take it.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file that is there whole, in its old form or in its new one.
+
+    Raises:
+        OSError: when the disk does not take it; the old file stays.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync_tree(folder: Path) -> None:
+    """Puts every file in a folder, and every name, on the disk.
+
+    Raises:
+        OSError: when the disk does not take it.
+    """
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)

@@ -1,0 +1,108 @@
+"""An NGT graph as an index: allowed rows are taken out of more than are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tashihiki_server.index.base import TIE, Mask, Route, RowNumbers, checked_query
+from tashihiki_server.index.calibration import COUNTS, GraphSetting, between
+from tashihiki_server.index.ngt import NgtIndex
+from tashihiki_server.space.base import Vectors
+
+# Comparing a row that must be gathered takes so many times as long as one in its place.
+GATHERED = 2.5
+
+
+class GraphIndex:
+    """Rows along a graph; see `VectorIndex`."""
+
+    def __init__(
+        self,
+        graph: NgtIndex,
+        vectors: Vectors,
+        settings: Mapping[int, GraphSetting],
+        row_seconds: float,
+    ) -> None:
+        """Searches a graph.
+
+        Args:
+            graph: over the rows, in the order that they have in
+            vectors: (n, d).
+            settings: by count.
+            row_seconds: of comparing one row where all are compared.
+
+        Raises:
+            ValueError: where the graph is of another number of rows.
+        """
+        if len(graph) != len(vectors):
+            raise ValueError("the graph is not of these rows")
+        self._graph = graph
+        self._vectors = vectors
+        self._settings = settings
+        self._row_seconds = row_seconds
+
+    @property
+    def route(self) -> Route:
+        """`Route.GRAPH`."""
+        return Route.GRAPH
+
+    def __len__(self) -> int:
+        return len(self._graph)
+
+    def close(self) -> None:
+        """See `VectorIndex.close`."""
+        self._graph.close()
+
+    def candidates(self, vector: Vectors, count: int, allowed: Mask | None) -> RowNumbers | None:
+        """See `VectorIndex.candidates`.
+
+        A first look-up asks for as many rows as should hold enough allowed ones, each further
+        one for three times as many; it ends where comparing the allowed rows is as fast.
+        """
+        query = checked_query(vector, allowed, self._vectors.shape)
+        possible = len(self) if allowed is None else int(np.count_nonzero(allowed))
+        wanted = min(max(count, 0), possible)
+        if not wanted:
+            return np.empty(0, dtype=np.int64)
+        exact = self._row_seconds * possible
+        if possible < len(self):
+            exact = min(GATHERED * exact, self._row_seconds * len(self))
+        size = look_up_size(wanted * len(self) / possible)
+        spent = 0.0
+        while True:
+            spent += self._seconds(size)
+            if spent >= exact or size >= len(self):
+                return None
+            found = self._search(query, size)
+            if allowed is not None:
+                found = found[allowed[found]]
+            if len(found) > wanted:
+                scores = self._vectors[found] @ query
+                worst = np.partition(scores, -wanted)[-wanted]
+                kept = scores >= worst - TIE
+                # Equal rows up to the last one found: there may be more of them.
+                if not kept.all():
+                    best: RowNumbers = found[kept]
+                    return best
+            elif len(found) == wanted == possible:
+                return found
+            size *= 3
+
+    def _search(self, vector: Vectors, size: int) -> RowNumbers:
+        setting = self._settings[COUNTS[0] if size < COUNTS[1] else COUNTS[1]]
+        return self._graph.search(vector, size, setting.epsilon, setting.edge_size)
+
+    def _seconds(self, size: int) -> float:
+        low, high = (self._settings[count].seconds for count in COUNTS)
+        return between((low, max(low, high)), size)
+
+
+def look_up_size(wanted: float) -> int:
+    """How many rows to ask a graph for where so many are wanted.
+
+    Some more, since the last ones are the ones it misses; and never fewer than calibrated, since
+    a smaller look-up turns back earlier.
+    """
+    return int(1.2 * max(wanted, COUNTS[0])) + 10

@@ -1,0 +1,84 @@
+"""Opens what a build wrote."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tashihiki_server.index.base import Route, VectorIndex
+from tashihiki_server.index.calibration import Calibration
+from tashihiki_server.index.cells import Cells, CellsIndex
+from tashihiki_server.index.graph import GraphIndex
+from tashihiki_server.index.ngt import NgtIndex
+from tashihiki_server.space.base import Vectors
+
+GRAPH_FOLDER = "ngt"
+
+
+def open_index(folder: Path, vectors: Vectors, calibration: Calibration) -> VectorIndex | None:
+    """The index of a folder, over rows in memory.
+
+    Args:
+        folder: that a build wrote; its files are known to be as they were written.
+        vectors: (n, d), the rows in the order of the build.
+        calibration: of the build.
+
+    Returns:
+        None where comparing all rows is fastest.
+
+    Raises:
+        ValueError: where the files are not of these rows.
+        OSError, RuntimeError: where they cannot be read.
+    """
+    if calibration.rows != len(vectors):
+        raise ValueError(f"the calibration is of {calibration.rows} rows, not {len(vectors)}")
+    if calibration.route is Route.CELLS:
+        return CellsIndex(
+            vectors,
+            [
+                read_cells(folder, number, settings)
+                for number, settings in enumerate(calibration.cells)
+            ],
+        )
+    if calibration.graph is not None:
+        count, dimension = vectors.shape
+        graph = NgtIndex(folder / GRAPH_FOLDER, count=count, dimension=dimension)
+        return GraphIndex(graph, vectors, calibration.graph, calibration.row_seconds)
+    return None
+
+
+def write_cells(folder: Path, number: int, cells: Cells) -> None:
+    """Writes a division's files, all but its settings."""
+    # No rows where they are stored in this order; npz has no None.
+    rows = np.empty(0, dtype=np.int64) if cells.rows is None else cells.rows
+    np.savez(
+        _cells_file(folder, number),
+        columns=np.array(cells.columns, dtype=np.int64),
+        centroids=cells.centroids,
+        starts=cells.starts,
+        rows=rows,
+    )
+
+
+def read_cells(folder: Path, number: int, settings: Mapping[int, int]) -> Cells:
+    """Reads what `write_cells` wrote.
+
+    Raises:
+        ValueError, OSError: where that is not there.
+    """
+    path = _cells_file(folder, number)
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            parts = {name: file[name] for name in ("columns", "centroids", "starts", "rows")}
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ValueError(f"{path.name} holds no cells: {error}") from error
+    start, stop = parts["columns"].tolist()
+    rows = parts["rows"] if len(parts["rows"]) else None
+    return Cells((start, stop), parts["centroids"], parts["starts"], rows, settings)
+
+
+def _cells_file(folder: Path, number: int) -> Path:
+    return folder / f"cells-{number}.npz"

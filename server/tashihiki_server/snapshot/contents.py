@@ -1,0 +1,56 @@
+"""Reads everything in a catalogue, so that its checksums are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+from tashihiki.errors import FailedPreconditionError
+from tashihiki_server.catalogue.sqlite import SqliteCatalogue
+
+_CHUNK = 500
+
+
+def check_contents(
+    path: Path,
+    *,
+    encoder: str,
+    dimension: int,
+    incomplete: bool = False,
+    advanced: Callable[[float], None] = lambda share: None,
+) -> int:
+    """Opens a catalogue that nobody else has open, and reads every row, vector and picture.
+
+    Args:
+        path: of the database, which must be there.
+        encoder: fingerprint that every item must have an embedding of.
+        dimension: of the embeddings.
+        incomplete: whether items may lack one, which are then not read.
+        advanced: told the share that is done; what it raises ends the reading.
+
+    Returns:
+        How many items there are that have one.
+
+    Raises:
+        FailedPreconditionError: CATALOGUE_DAMAGED or CATALOGUE_UNREADABLE.
+    """
+    catalogue = SqliteCatalogue(path, encoder=encoder, dimension=dimension, incomplete=incomplete)
+    try:
+        total = len([item.id for item in catalogue.labels()])
+        embeddings = catalogue.embeddings()
+        done = 0
+        while chunk := list(islice(embeddings, _CHUNK)):
+            catalogue.items([item.id for item in chunk], thumbnails=True)
+            done += len(chunk)
+            advanced(done / max(done, total))
+        if done != total:
+            raise FailedPreconditionError(
+                f"{total:,} items have {done:,} embeddings of the encoder {encoder}",
+                reason="CATALOGUE_DAMAGED",
+                field="collection",
+                remedy="Restore a snapshot or a backup.",
+            )
+        return total
+    finally:
+        catalogue.close()
