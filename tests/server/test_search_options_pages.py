@@ -34,7 +34,7 @@ from tashihiki_server.collection.collection import Collection, State
 from tashihiki_server.collection.nearest import Nearest
 from tashihiki_server.index.base import Route
 from tashihiki_server.library import Library
-from tashihiki_server.service import pages as kept_pages
+from tashihiki_server.service.hits import pages as kept_pages
 from tashihiki_server.space.base import Vectors
 from tiny_encoder import DIMENSION
 

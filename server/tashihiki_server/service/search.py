@@ -19,20 +19,14 @@ from tashihiki_server.library import Library
 from tashihiki_server.query.filter import Filter, filter_from_message
 from tashihiki_server.query.message import read_query
 from tashihiki_server.query.resolve import Resolver
-from tashihiki_server.service.blocks import block_messages, block_shares
-from tashihiki_server.service.candidates import Candidates, reported
-from tashihiki_server.service.composed_query import ComposedQuery
-from tashihiki_server.service.diversity import diverse
-from tashihiki_server.service.grouping import Quota, within_quota
-from tashihiki_server.service.messages import (
-    struct,
-    term_messages,
-    unresolved_messages,
-    vector_message,
-)
-from tashihiki_server.service.next_page import page_from
-from tashihiki_server.service.options import SearchOptions, read_mode, read_options
-from tashihiki_server.service.pages import (
+from tashihiki_server.service.hits.blocks import block_messages, block_shares
+from tashihiki_server.service.hits.candidates import Candidates, reported
+from tashihiki_server.service.hits.composed_query import ComposedQuery
+from tashihiki_server.service.hits.diversity import diverse
+from tashihiki_server.service.hits.grouping import Quota, within_quota
+from tashihiki_server.service.hits.next_page import page_from
+from tashihiki_server.service.hits.options import SearchOptions, read_mode, read_options
+from tashihiki_server.service.hits.pages import (
     Head,
     KeptQueries,
     KeptQuery,
@@ -40,8 +34,14 @@ from tashihiki_server.service.pages import (
     expired,
     request_digest,
 )
-from tashihiki_server.service.ranking import Ranking
-from tashihiki_server.service.rerank import CANDIDATES, reranked, reranks
+from tashihiki_server.service.hits.ranking import Ranking
+from tashihiki_server.service.hits.rerank import CANDIDATES, reranked, reranks
+from tashihiki_server.service.messages import (
+    struct,
+    term_messages,
+    unresolved_messages,
+    vector_message,
+)
 from tashihiki_server.space.base import AttributeMode, SpaceTerm
 
 MAX_BATCH = 100

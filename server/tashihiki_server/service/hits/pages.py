@@ -20,7 +20,7 @@ from tashihiki.errors import FailedPreconditionError, InvalidArgumentError
 from tashihiki.v1 import search_pb2
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.collection.following import Place
-from tashihiki_server.service.composed_query import ComposedQuery
+from tashihiki_server.service.hits.composed_query import ComposedQuery
 
 MAX_QUERIES = 10_000
 MAX_BYTES = 64 * 2**20

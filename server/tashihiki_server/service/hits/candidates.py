@@ -12,7 +12,7 @@ from tashihiki_server.collection.nearest import Nearest
 from tashihiki_server.deadline import check_deadline
 from tashihiki_server.index.base import Route
 from tashihiki_server.query.filter import Mask
-from tashihiki_server.service.grouping import Quota
+from tashihiki_server.service.hits.grouping import Quota
 from tashihiki_server.space.base import Composed
 
 GROWTH = 4

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tashihiki_server.collection.collection import State
-from tashihiki_server.service.ranking import Ranking
+from tashihiki_server.service.hits.ranking import Ranking
 from tashihiki_server.space.base import AttributeMode, Composed, SpaceTerm
 from tashihiki_server.space.posterior import best_first, named_attributes
 

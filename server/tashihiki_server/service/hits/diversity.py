@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from tashihiki_server.collection.rows import RowsView
 from tashihiki_server.deadline import check_deadline
-from tashihiki_server.service.grouping import Quota
-from tashihiki_server.service.ranking import Ranking
+from tashihiki_server.service.hits.grouping import Quota
+from tashihiki_server.service.hits.ranking import Ranking
 
 # Of scores: what differs by less is the work of rounding.
 _DIGITS = 9

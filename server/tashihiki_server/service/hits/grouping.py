@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tashihiki_server.collection.rows import UNLABELLED, RowsView
 from tashihiki_server.query.filter import Mask
-from tashihiki_server.service.ranking import Ranking
+from tashihiki_server.service.hits.ranking import Ranking
 
 
 class Quota:

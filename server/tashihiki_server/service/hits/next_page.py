@@ -11,9 +11,9 @@ from tashihiki_server.collection.following import MARGIN, Place, following
 from tashihiki_server.collection.nearest import by_similarity
 from tashihiki_server.collection.rows import RowsView
 from tashihiki_server.query.filter import Mask
-from tashihiki_server.service.candidates import reported
-from tashihiki_server.service.pages import Head, KeptQuery, Position
-from tashihiki_server.service.ranking import Ranking
+from tashihiki_server.service.hits.candidates import reported
+from tashihiki_server.service.hits.pages import Head, KeptQuery, Position
+from tashihiki_server.service.hits.ranking import Ranking
 
 # Similarities are rounded to 9 digits. An item whose vector has changed is further away than this.
 _SAME = 1e-8
