@@ -11,7 +11,7 @@ from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
 
-TABLES = ("encoder", "transport", "index")
+TABLES = ("encoder", "transport")
 LONG = ("engines", "scale", "turnover", "load", "faults", "duplicates", "kept_pictures")
 
 # The servers and ledgers of the tests serve the measurements too.
