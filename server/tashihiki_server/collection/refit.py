@@ -51,6 +51,8 @@ CHANGED_SHARE = 0.2
 REST = 2.0
 _CATCH_UP_PASSES = 3
 _CHUNK = 1000
+# Seconds between chunks that are read, in which searches have the interpreter to themselves.
+_BREATH = 0.01
 
 
 @dataclass(frozen=True)
@@ -255,7 +257,7 @@ class Refit:
         facets = sorted(tally)
         alive = np.flatnonzero(rows.alive)
         labelled = int((rows.alive & rows.labelled()).sum())
-        version = max((rows.version(number) for number in alive.tolist()), default=0)
+        version = int(rows.versions(alive).max(initial=0))
         values = {facet: tally[facet].values for facet in facets}
         return _Snapshot(
             rows,
@@ -271,7 +273,9 @@ class Refit:
         number_of = {rows.id(number): number for number in snapshot.numbers.tolist()}
         numbers = []
         with (folder / EMBEDDINGS_FILE).open("wb") as file:
-            for stored in self._gallery.catalogue.embeddings():
+            for place, stored in enumerate(self._gallery.catalogue.embeddings()):
+                if place % _CHUNK == 0:
+                    time.sleep(_BREATH)
                 number = number_of.get(stored.id)
                 if number is not None and rows.version(number) == stored.version:
                     numbers.append(number)
@@ -314,8 +318,8 @@ class Refit:
 
 
 def _changes_since(basis: Basis, rows: RowsView) -> int:
-    labelled = np.flatnonzero(rows.alive & rows.labelled()).tolist()
-    newer = sum(rows.version(number) > basis.version for number in labelled)
+    labelled = np.flatnonzero(rows.alive & rows.labelled())
+    newer = int((rows.versions(labelled) > basis.version).sum())
     # Those that changed are newer, and gone from the fitted ones too.
     gone = basis.items - (len(labelled) - newer)
     return max(newer, gone)

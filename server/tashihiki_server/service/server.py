@@ -6,9 +6,10 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -52,7 +53,7 @@ class ServerConfig:
         grace: seconds that calls under way get when the server stops.
         max_message_bytes: of a request or response.
         limits: on pictures.
-        threads: calls answered at once; health checks need none of them.
+        threads: calls of a service answered at once; health checks need none of them.
     """
 
     address: str = "127.0.0.1:50051"
@@ -82,11 +83,17 @@ async def serve(
         FailedPreconditionError: ADDRESS_IN_USE.
     """
     embedder = Embedder(config.limits, len(os.sched_getaffinity(0)))
-    executor = ThreadPoolExecutor(config.threads, thread_name_prefix="call")
+    # Each service has its own threads: writes that wait for each other must not hold up searches.
+    executors = {
+        service: ThreadPoolExecutor(config.threads, thread_name_prefix=service.name)
+        for service in _SERVICES
+    }
     server = _server(config)
-    health_servicer = _register(
-        server, library, embedder, Calls(executor, config.max_message_bytes)
-    )
+    calls = {
+        service: Calls(executor, config.max_message_bytes)
+        for service, executor in executors.items()
+    }
+    health_servicer = _register(server, library, embedder, calls)
     try:
         port = _bind(server, config.address)
         await server.start()
@@ -99,7 +106,8 @@ async def serve(
     finally:
         # In this order a call that outlived the grace ends with the picture it is at.
         embedder.close()
-        executor.shutdown(cancel_futures=True)
+        for executor in executors.values():
+            executor.shutdown(cancel_futures=True)
 
 
 def _server(config: ServerConfig) -> grpc.aio.Server:
@@ -117,7 +125,7 @@ def _server(config: ServerConfig) -> grpc.aio.Server:
 
 
 def _register(
-    server: grpc.aio.Server, library: Library, embedder: Embedder, calls: Calls
+    server: grpc.aio.Server, library: Library, embedder: Embedder, calls: Mapping[Any, Calls]
 ) -> health.aio.HealthServicer:
     for add, api, service in (
         (search_pb2_grpc.add_SearchServiceServicer_to_server, SearchApi, _SEARCH),
@@ -129,7 +137,7 @@ def _register(
             _MAINTENANCE,
         ),
     ):
-        add(calls.servicer(api(library, embedder), service), server)
+        add(calls[service].servicer(api(library, embedder), service), server)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = [service.full_name for service in _SERVICES]
