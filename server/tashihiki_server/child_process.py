@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 _PR_SET_PDEATHSIG = 1
 # What numpy's linear algebra may be built with; each reads its own.
@@ -25,12 +26,18 @@ def threads() -> int:
     return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
-def run(module: str, arguments: Sequence[str], started: Started = lambda process: None) -> None:
+def run(
+    module: str,
+    arguments: Sequence[str],
+    niceness: int,
+    started: Started = lambda process: None,
+) -> None:
     """Runs `python -m module` to its end.
 
     Args:
-        module: that calls `step_back` first.
+        module: that calls `end_with_parent` first.
         arguments: of its command line.
+        niceness: how much it yields the processors to the server, from 0 to 19.
         started: told the process, so that it can be ended.
 
     Raises:
@@ -44,6 +51,9 @@ def run(module: str, arguments: Sequence[str], started: Started = lambda process
         stderr=subprocess.STDOUT,
         env={**limits, **os.environ},
     ) as process:
+        with suppress(ProcessLookupError):
+            # Now, and not by the process itself: its imports alone take a second.
+            os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
         started(process)
         output, _ = process.communicate()
     if process.returncode != 0:
@@ -51,13 +61,8 @@ def run(module: str, arguments: Sequence[str], started: Started = lambda process
         raise ProcessFailedError(f"exit status {process.returncode}: {' '.join(last)}")
 
 
-def step_back(niceness: int) -> None:
-    """In the process: ends with the server, and yields the processors to it.
-
-    Args:
-        niceness: how much, from 0 to 19.
-    """
+def end_with_parent() -> None:
+    """In the process: ends it with the server."""
     # A killed server cannot end its children; Linux can.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.nice(niceness)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tashihiki.errors import InvalidArgumentError
-from tashihiki_server.child_process import step_back
+from tashihiki_server.child_process import end_with_parent
 from tashihiki_server.space.base import Vectors
 from tashihiki_server.space.factored import FactoredSpace, fit_factored, write_fit
 
@@ -56,8 +56,7 @@ def take_gallery(folder: Path) -> Vectors:
 
 def main(folder: Path) -> None:
     """Fits and projects; see the module's text."""
-    # Less than an index build, which is long: queries wait for the blocks of new facets.
-    step_back(5)
+    end_with_parent()
     labels = np.load(folder / LABELS_FILE, allow_pickle=False)
     facets = json.loads((folder / FACETS_FILE).read_text(encoding="utf-8"))
     embeddings = np.fromfile(folder / EMBEDDINGS_FILE, dtype=np.float32).reshape(len(labels), -1)

@@ -17,8 +17,9 @@ from tashihiki_server.vocabulary import AttributeKey
 INLINE_COORDINATES = 500_000
 # How long a prototype that is ready may wait for others, so that they are published together.
 PUBLISH_SECONDS = 0.5
-# A pass is followed by so many times its duration without one, however much is written.
-REST = 1.0
+# A pass is followed by so many times its duration without one, however much is written: it takes a
+# processor, and the medians of many members move slowly.
+REST = 4.0
 
 
 class PrototypeRefresh:

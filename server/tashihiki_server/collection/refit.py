@@ -51,6 +51,8 @@ CHANGED_SHARE = 0.2
 REST = 2.0
 _CATCH_UP_PASSES = 3
 _CHUNK = 1000
+# Less than an index build, which is long: queries wait for the blocks of new facets.
+_NICENESS = 5
 # Seconds between chunks that are read, in which searches have the interpreter to themselves.
 _BREATH = 0.01
 
@@ -217,7 +219,7 @@ class Refit:
             numbers = self._write_embeddings(folder, snapshot)
             labels = snapshot.rows.labels(snapshot.facets)[numbers]
             write_inputs(folder, labels, snapshot.facets)
-            run(MODULE, [str(folder)], self._remember)
+            run(MODULE, [str(folder)], _NICENESS, self._remember)
             if (why := why_unfitted(folder)) is not None:
                 self._give_up(snapshot, why)
                 return

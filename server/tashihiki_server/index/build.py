@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tashihiki_server.child_process import step_back
+from tashihiki_server.child_process import end_with_parent
 from tashihiki_server.index.base import Route, RowNumbers
 from tashihiki_server.index.calibration import Calibration, Point
 from tashihiki_server.index.cells import Cells
@@ -119,7 +119,7 @@ class Request:
 
 def main(folder: Path, threads: int) -> None:
     """Builds and calibrates; see the module's text."""
-    step_back(10)
+    end_with_parent()
     request = Request.from_json((folder / REQUEST_FILE).read_text(encoding="utf-8"))
     vectors = _read(folder / VECTORS_FILE)
     labels = np.load(folder / LABELS_FILE, allow_pickle=False)
