@@ -33,8 +33,10 @@ from tashihiki_server.space.base import Vectors
 logger = logging.getLogger(__name__)
 
 CHANGE_FILE = "change.json"
-# After a failure; what was embedded is kept.
+# After the first failure; what was embedded is kept. Each further rest is twice as long, since a
+# try may fit a space and what failed often mostly fails again.
 RETRY_SECONDS = 10.0
+LONGEST_RETRY_SECONDS = 600.0
 # Written in one transaction, and few enough to be embedded while writes wait.
 BATCH = 16
 _NICE = 10
@@ -153,6 +155,7 @@ class EncoderChange:
 
     def _run_until_done(self) -> None:
         name = self._serving.settings.name
+        rest = RETRY_SECONDS
         while not self._stopped.is_set():
             try:
                 self._change()
@@ -162,15 +165,17 @@ class EncoderChange:
             except Exception as error:
                 if self._stopped.is_set():
                     return
-                self._fault = error.message if isinstance(error, TashihikiError) else str(error)
+                self._fault = _in_words(error)
                 expected = isinstance(error, (TashihikiError, OSError))
                 logger.error(
-                    "%s: the encoder cannot be changed yet: %s",
+                    "%s: the encoder cannot be changed yet, tried again in %.0f s: %s",
                     name,
+                    rest,
                     self._fault,
                     exc_info=None if expected else error,
                 )
-            self._stopped.wait(RETRY_SECONDS)
+            self._stopped.wait(rest)
+            rest = min(2 * rest, LONGEST_RETRY_SECONDS)
 
     def _change(self) -> None:
         serving = self._serving
@@ -394,6 +399,15 @@ def forget_other_encoders(folder: Path, serving: Collection, *, kept: str = "") 
         # They take room and nothing else; the next start drops them.
         logger.warning("%s: embeddings of another encoder stay: %s", settings.name, error)
     forget_derived(folder, wanted)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, TashihikiError):
+        return error.message
+    if isinstance(error, OSError):
+        return str(error) or type(error).__name__
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"the server failed in a way that it did not expect ({what})"
 
 
 def _items(count: int) -> str:

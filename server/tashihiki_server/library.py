@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from tashihiki.errors import (
@@ -321,7 +324,11 @@ class Library:
             fill(work)
             sync_tree(work)
             work.replace(final)
-            sync(final.parent)
+            try:
+                sync(final.parent)
+            except OSError:
+                _take_back(final, work)
+                raise
         except OSError as error:
             raise ResourceExhaustedError(
                 f"the collection cannot be written: {error}",
@@ -333,7 +340,8 @@ class Library:
         try:
             opened = self._open(final)
         except BaseException:
-            shutil.rmtree(final, ignore_errors=True)
+            _take_back(final, work)
+            shutil.rmtree(work, ignore_errors=True)
             raise
         with self._lock:
             self._collections[settings.name] = opened
@@ -348,24 +356,62 @@ class Library:
 
         Raises:
             NotFoundError: UNKNOWN_COLLECTION.
+            ResourceExhaustedError: DISK_FULL.
+            FailedPreconditionError: DATA_FOLDER_UNUSABLE when the disk does not take it; the
+                collection stays, unless even that cannot be had.
         """
         with self._changing, self._lock:
             if name not in self:
                 if missing_ok:
                     return
                 self.collection(name)
-            grave = self._folder / COLLECTIONS / f"{_DELETED}{name}"
-            shutil.rmtree(grave, ignore_errors=True)
             # First, so that a deletion that fails here leaves the collection as it was.
-            (self._folder / COLLECTIONS / name).replace(grave)
-            sync(self._folder / COLLECTIONS)
+            grave, failure = self._bury(name)
             self._faults.pop(name, None)
             if (change := self._changes.pop(name, None)) is not None:
                 change.stop()
             if (collection := self._collections.pop(name, None)) is not None:
                 collection.close()
             self._retired.close(name)
-            shutil.rmtree(grave, ignore_errors=True)
+            # A build or fit may have made its folder anew before the collection was closed.
+            for left in (grave, self._folder / COLLECTIONS / name):
+                shutil.rmtree(left, ignore_errors=True)
+            if failure is not None:
+                raise failure
+
+    def _bury(self, name: str) -> tuple[Path, TashihikiError | None]:
+        """Takes a collection's folder out of the way for good.
+
+        Returns:
+            Where it is now, and what is wrong where the disk has not confirmed it and the folder
+            cannot be put back.
+
+        Raises:
+            TashihikiError: what is wrong where the folder is where it was.
+        """
+        collections = self._folder / COLLECTIONS
+        place, grave = collections / name, _free_grave(collections, name)
+        try:
+            place.replace(grave)
+        except FileNotFoundError as error:
+            # Somebody has deleted it already, unless the disk is gone.
+            if not collections.is_dir():
+                raise _not_deleted(self._folder, name, error) from error
+        except OSError as error:
+            raise _not_deleted(self._folder, name, error) from error
+        try:
+            sync(collections)
+        except OSError as error:
+            failure = _not_deleted(self._folder, name, error)
+            try:
+                grave.replace(place)
+            except OSError as stuck:
+                logger.error("collection %s: not served, half deleted: %s", name, stuck)
+                return grave, failure
+            with suppress(OSError):
+                sync(collections)
+            raise failure from error
+        return grave, None
 
     # Snapshots
 
@@ -592,6 +638,34 @@ def _catalogue(folder: Path, encoder: Encoder, *, incomplete: bool = False) -> S
         dimension=manifest.dimension,
         incomplete=incomplete,
     )
+
+
+def _take_back(final: Path, work: Path) -> None:
+    """Undoes the rename that publishes a collection, so that its name is free."""
+    try:
+        final.replace(work)
+    except OSError:
+        shutil.rmtree(final, ignore_errors=True)
+
+
+def _free_grave(collections: Path, name: str) -> Path:
+    # One that cannot be cleared, for example for its permissions, stays and is passed by.
+    for number in count():
+        grave = collections / (f"{_DELETED}{name}.{number}" if number else f"{_DELETED}{name}")
+        shutil.rmtree(grave, ignore_errors=True)
+        if not os.path.lexists(grave):
+            return grave
+    raise AssertionError
+
+
+def _not_deleted(folder: Path, name: str, error: OSError) -> TashihikiError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ResourceExhaustedError(
+            f"the collection {name} cannot be deleted: {error}",
+            reason="DISK_FULL",
+            remedy="Make room in the data folder, and delete it again.",
+        )
+    return unusable(folder, f"the collection {name} cannot be deleted: {error}")
 
 
 def _made_before(made: Collection, wanted: CollectionSettings) -> Collection:

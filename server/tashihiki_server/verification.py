@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from typing import Literal, TypeAlias
 
 from tashihiki.errors import FailedPreconditionError, TashihikiError
 from tashihiki_server.bounds import is_name
+from tashihiki_server.catalogue.examination import examine
+from tashihiki_server.catalogue.witness import WITNESS_FILE, Witness
 from tashihiki_server.collection.derived import DERIVED_FOLDER, INDEX_FOLDER, SPACES_FOLDER
 from tashihiki_server.collection.fits import FitStore
 from tashihiki_server.collection.settings import read_settings
@@ -178,8 +179,7 @@ class _Verification:
             )
             return
         try:
-            count = self._contents(folder, part, manifest)
-            yield Finding(part, "sound", f"{count:,} items, every checksum holds")
+            yield from self._catalogue(folder, part, manifest)
         except TashihikiError as error:
             yield Finding(part, "damaged", error.message, unusable_now, error.remedy or restore)
         except Exception as error:
@@ -190,24 +190,34 @@ class _Verification:
             yield self._change(folder, part, settings.encoder)
         yield from self._derived(folder, part)
 
-    def _contents(self, folder: Path, part: str, manifest: Manifest) -> int:
+    def _catalogue(self, folder: Path, part: str, manifest: Manifest) -> Iterator[Finding]:
         path = folder / CATALOGUE_FILE
         if not path.exists():
             raise _catalogue_damaged(f"{CATALOGUE_FILE} is missing")
-        count = check_contents(
-            path,
-            encoder=manifest.fingerprint,
-            dimension=manifest.dimension,
-            advanced=partial(self._advanced, part),
-        )
-        try:
-            with closing(sqlite3.connect(path)) as database:
-                faults = [row[0] for row in database.execute("PRAGMA integrity_check(5)")]
-        except sqlite3.Error as error:
-            faults = [str(error)]
-        if faults != ["ok"]:
-            raise _catalogue_damaged(f"SQLite finds {CATALOGUE_FILE} damaged: {'; '.join(faults)}")
-        return count
+        file = examine(path)
+        if not file.older:
+            count = check_contents(
+                path,
+                encoder=manifest.fingerprint,
+                dimension=manifest.dimension,
+                advanced=partial(self._advanced, part),
+            )
+        if file.faults:
+            raise _catalogue_damaged(f"SQLite finds {CATALOGUE_FILE} damaged: {file.faults}")
+        if file.older:
+            fact = f"{file.count:,} items; it is brought up to date at the next start"
+            yield Finding(part, "sound", fact)
+            return
+        yield Finding(part, "sound", f"{count:,} items, every checksum holds")
+        witness = Witness(folder / WITNESS_FILE)
+        if witness.read() is None and (witness.exists or file.generation):
+            yield Finding(
+                f"{part}/{WITNESS_FILE}",
+                "mendable",
+                "it cannot be read" if witness.exists else "it is missing",
+                "lost writes would not be noticed",
+                "is written again at the next start",
+            )
 
     def _previous_embeddings(self, folder: Path, part: str, encoder: str) -> Iterator[Finding]:
         manifest = self._encoders.get(encoder)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,16 +15,22 @@ from calls import (
     array,
     compose,
     create,
+    delete,
     failure,
+    hit_ids,
     metadata,
     search,
+    term,
     text_filter,
     upsert,
+    vector,
     vector_item,
 )
 from gallery import random_vectors
 from serving import Served
 from tashihiki.v1 import catalog_pb2, search_pb2
+from tashihiki_server.collection.collection import Collection
+from tashihiki_server.collection.nearest import Nearest
 
 SECONDS = 1.5
 ROWS = random_vectors(40, 3)
@@ -101,6 +108,67 @@ def test_an_item_that_is_replaced_is_there_throughout(
     with meanwhile(flickering):
         for _ in rounds():
             assert search(served, "c", "this item + green", {"this_item": "i0"}).hits
+
+
+def priced(name: str, row: int, price: float) -> catalog_pb2.ItemInput:
+    item = vector_item(name, ROWS[row], all="yes")
+    item.metadata.CopyFrom(metadata({"price": price}))
+    return item
+
+
+def written_in_between(
+    monkeypatch: pytest.MonkeyPatch, write: Callable[[], object], times: int
+) -> None:
+    """Writes so many times between the look-up of a search and the reading of its hits."""
+    nearest = Collection.nearest
+    left = iter(range(times))
+
+    def disturbed(self: Collection, *args: Any) -> Nearest:
+        found = nearest(self, *args)
+        if next(left, None) is not None:
+            write()
+        return found
+
+    monkeypatch.setattr(Collection, "nearest", disturbed)
+
+
+@pytest.mark.parametrize("times", [1, 3, 1000])
+def test_hits_do_not_contradict_a_filter_when_they_are_written_meanwhile(
+    served: Served, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    create(served, "c")
+    upsert(served, "c", [priced(f"i{n}", n, 1.0) for n in range(20)])
+    order = hit_ids(search(served, "c", "all:yes", limit=20))
+    dear = [priced(f"i{n}", n, 100.0) for n in range(0, 20, 2)]
+    written_in_between(monkeypatch, lambda: upsert(served, "c", dear), times)
+    cheap = text_filter("metadata.price < 10")
+    answer = search(served, "c", "all:yes", filter=cheap, limit=5)
+    assert all(hit.metadata["price"] == 1.0 for hit in answer.hits)
+    expected = [name for name in order if int(name[1:]) % 2]
+    # However often the items change, those that do not are there.
+    assert hit_ids(answer) == expected[:5]
+
+
+@pytest.mark.parametrize("condition", ["", "all:yes"])
+def test_without_a_filter_only_what_is_gone_is_left_out(
+    served: Served, monkeypatch: pytest.MonkeyPatch, condition: str
+) -> None:
+    create(served, "c")
+    upsert(served, "c", [priced(f"i{n}", n, 1.0) for n in range(20)])
+    form = [term(vector=vector(ROWS[30]))]
+    order = hit_ids(search(served, "c", form, limit=20))
+    versions = iter(range(2, 1000))
+
+    def write() -> None:
+        version = float(next(versions))
+        upsert(served, "c", [priced(f"i{n}", n, version) for n in range(1, 20)])
+        if version == 2:
+            delete(served, "c", "i0")
+
+    written_in_between(monkeypatch, write, 1000)
+    given = text_filter(condition) if condition else None
+    found = hit_ids(search(served, "c", form, limit=20, filter=given))
+    assert found == ([] if condition else [name for name in order if name != "i0"])
 
 
 def test_a_generation_is_one_state(served: Served, flickering: Callable[[int], object]) -> None:

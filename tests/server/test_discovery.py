@@ -221,6 +221,36 @@ def test_identical_files_come_first_and_the_first_of_them_stands_for_them(served
     assert near_ids(found) == [["d", "e"]]
 
 
+def test_identical_files_are_of_what_is_searched(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some are written before the state is taken, and one after it."""
+    name = create(served, fresh_name())
+    same, other, third = (random_picture(seed)[1] for seed in range(3))
+    pictures = {"a": same, "b": same, "c": same, "d": other, "e": other, "f": other}
+    upsert(served, name, [catalog_pb2.ItemInput(id=i, image=p) for i, p in pictures.items()])
+    collection = served.library.collection(name)
+    groups, items = collection.catalogue.identical_images, collection.catalogue.items
+    late: list[catalog_pb2.ItemInput] = []
+
+    def replaced() -> list[list[str]]:
+        found = list(groups())
+        upsert(served, name, [catalog_pb2.ItemInput(id="a", image=third)])
+        delete(served, name, "d")
+        late.append(catalog_pb2.ItemInput(id="f", image=third))
+        return found
+
+    def read(*args: Any, **options: Any) -> Any:
+        # A write reads items too.
+        if late:
+            upsert(served, name, [late.pop()])
+        return items(*args, **options)
+
+    monkeypatch.setattr(collection.catalogue, "identical_images", replaced)
+    monkeypatch.setattr(collection.catalogue, "items", read)
+    assert identical_ids(duplicates(served, name, exact_only=True)) == [["b", "c"]]
+
+
 def test_identical_files_that_the_filter_refuses_make_no_group(served: Served) -> None:
     name = create(served, fresh_name())
     picture = random_picture(1)[1]
@@ -277,7 +307,9 @@ def test_in_a_factored_space_embeddings_are_compared(served: Served) -> None:
     assert near_ids(found) == [[ids[n] for n in group] for group in expected]
 
 
-@pytest.mark.parametrize("value", [-0.1, 1.0001, float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize(
+    "value", [-0.1, 5e-324, 9e-7, 1.0001, float("nan"), float("inf"), -float("inf")]
+)
 def test_a_similarity_out_of_range_is_refused(served: Served, value: float) -> None:
     name = create(served, fresh_name())
     found = failure(lambda: duplicates(served, name, min_similarity=value))

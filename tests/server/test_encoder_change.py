@@ -43,6 +43,7 @@ from tashihiki_server.collection.background import Background
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.encoder.openvino import OpenVinoEncoder
+from tashihiki_server.encoder_change import EncoderChange
 from tashihiki_server.images import ImageLimits
 from tashihiki_server.library import Library
 from tashihiki_server.verification import verify
@@ -428,6 +429,30 @@ def test_a_vector_written_meanwhile_holds_the_change_up_and_says_so(
     upsert(shop, SHOP, [catalog_pb2.ItemInput(id="v", image=_item(7).image)])
     _wait(shop, slow)
     _assert_pure(shop, slow)
+
+
+def test_a_failure_that_lasts_is_tried_again_ever_more_rarely_and_said_in_words(
+    shop: Served, new: Oracle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder_change, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(encoder_change, "LONGEST_RETRY_SECONDS", 0.4)
+    tries: list[float] = []
+
+    def fail(*_: object, **__: object) -> None:
+        tries.append(time.monotonic())
+        raise RuntimeError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(EncoderChange, "_open_beside", fail)
+        _fill(shop, 5)
+        _change(shop, new)
+        eventually(lambda: len(tries) >= 6, "six tries")
+        eventually(lambda: bool(_collection(shop).encoder_change.fault), "a word on it")
+        assert "RuntimeError" in _collection(shop).encoder_change.fault
+    rests = np.diff(tries[:6])
+    assert (rests >= [0.05, 0.1, 0.2, 0.4, 0.4]).all()
+    _wait(shop, new)
+    _assert_pure(shop, new)
 
 
 def test_a_write_that_was_prepared_with_the_old_encoder_is_refused(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -21,8 +23,11 @@ from tashihiki.errors import (
     InvalidArgumentError,
     NotFoundError,
     ResourceExhaustedError,
+    TashihikiError,
 )
+from tashihiki_server import library as library_module
 from tashihiki_server.catalogue.base import ItemRecord
+from tashihiki_server.durable import sync
 from tashihiki_server.library import Library
 from tiny_encoder import DIMENSION, write_tiny_encoder
 
@@ -154,6 +159,106 @@ def test_a_creation_without_room_can_be_repeated(tmp_path: Path, tiny_encoder_bu
         sizes = {c.settings.name: len(c) for c in again.collections()}
         again.close()
     assert sizes == {"faces": 3}
+
+
+class _Disk:
+    """Stands in for `sync` and `Path.replace`; from a call to `fail` on, folders are not synced."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._number = 0
+        self._stuck = False
+        self._sync, self._replace = sync, Path.replace
+        monkeypatch.setattr(library_module, "sync", self.sync)
+        monkeypatch.setattr(Path, "replace", lambda path, to: self.replace(path, to))
+
+    def fail(self, number: int, *, stuck: bool = False) -> None:
+        self._number, self._stuck = number, stuck
+
+    def heal(self) -> None:
+        self.fail(0)
+
+    def sync(self, path: Path) -> None:
+        if self._number:
+            raise OSError(self._number, os.strerror(self._number))
+        self._sync(path)
+
+    def replace(self, path: Path, to: Path) -> Path:
+        if self._number and self._stuck and path.name.startswith(".deleted."):
+            raise OSError(self._number, os.strerror(self._number))
+        return self._replace(path, to)
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(errno.EIO, "DATA_FOLDER_UNUSABLE"), (errno.ENOSPC, "DISK_FULL")]
+)
+def test_a_deletion_that_the_disk_does_not_take_leaves_the_collection(
+    open_library: OpenLibrary, monkeypatch: pytest.MonkeyPatch, number: int, reason: str
+) -> None:
+    disk, first = _Disk(monkeypatch), open_library()
+    kept = first.create("faces")
+    kept.upsert(some_items(2))
+    disk.fail(number)
+    with pytest.raises(TashihikiError) as caught:
+        first.delete("faces")
+    assert (caught.value.reason, bool(caught.value.remedy)) == (reason, True)
+    kept.upsert(some_items(3))
+    disk.heal()
+    first.close()
+    again = open_library()
+    assert len(again.collection("faces")) == 3
+    again.delete("faces")
+    again.close()
+    assert open_library().collections() == []
+
+
+def test_a_collection_that_is_half_deleted_takes_no_writes(
+    open_library: OpenLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, first = _Disk(monkeypatch), open_library()
+    dropped = first.create("faces")
+    dropped.upsert(some_items(2))
+    disk.fail(errno.EIO, stuck=True)
+    with pytest.raises(FailedPreconditionError) as caught:
+        first.delete("faces")
+    assert caught.value.reason == "DATA_FOLDER_UNUSABLE"
+    with pytest.raises(NotFoundError):
+        dropped.upsert(some_items(3))
+    assert first.collections() == []
+    disk.heal()
+    first.create("faces").upsert(some_items(1))
+    first.close()
+    assert len(open_library().collection("faces")) == 1
+
+
+def test_a_creation_that_the_disk_does_not_take_leaves_nothing(
+    open_library: OpenLibrary, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    disk, first = _Disk(monkeypatch), open_library()
+    disk.fail(errno.EIO)
+    with pytest.raises(ResourceExhaustedError):
+        first.create("faces")
+    disk.heal()
+    assert list((tmp_path / "data" / "collections").iterdir()) == []
+    first.create("faces").upsert(some_items())
+    first.close()
+    assert len(open_library().collection("faces")) == 3
+
+
+def test_what_cannot_be_cleared_does_not_block_a_deletion(library: Library, tmp_path: Path) -> None:
+    collections = tmp_path / "data" / "collections"
+    library.create("faces")
+    (collections / ".deleted.faces").write_text("in the way")
+    library.delete("faces")
+    assert [path.name for path in collections.iterdir()] == [".deleted.faces"]
+
+
+def test_a_collection_whose_folder_somebody_deleted_can_be_deleted(
+    library: Library, tmp_path: Path
+) -> None:
+    library.create("faces")
+    shutil.rmtree(tmp_path / "data" / "collections" / "faces")
+    library.delete("faces")
+    library.create("faces").upsert(some_items())
 
 
 def test_the_lock_is_let_go_on_close(open_library: OpenLibrary, tmp_path: Path) -> None:
@@ -294,6 +399,7 @@ from pathlib import Path
 import numpy as np
 from tashihiki.errors import NotFoundError
 from tashihiki_server.catalogue.base import ItemRecord
+from tashihiki_server.durable import sync
 from tashihiki_server.library import Library
 
 library = Library(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -163,6 +163,29 @@ def test_a_path_that_was_left_out_stays_so_when_there_is_room_again() -> None:
     assert fewer.view().present("k3", 2).tolist() == [False, False]
 
 
+def test_paths_that_were_left_out_take_room_that_others_left_and_none_that_is_taken() -> None:
+    rows: list[Metadata] = [
+        {f"k{number:03}": "x" for number in range(MAX_PATHS)},
+        {"k000": "y", "k001": "z"},
+        {f"a{number:03}": "late" for number in range(MAX_PATHS)},
+    ]
+    columns = MetadataColumns(4)
+    for number, content in enumerate(rows):
+        columns.put(number, content)
+    assert columns.view().readmitting(np.array([True, True, True]), 4) is None
+    again = columns.view().readmitting(np.array([False, True, True]), 4)
+    assert again is not None
+    for number in (2, 1):
+        again.put(number, rows[number])
+    view = again.view()
+    assert view.equal("k000", ("y",), 3).tolist() == [False, True, False]
+    assert view.equal("k001", ("z",), 3).tolist() == [False, True, False]
+    assert view.present("a125", 3).tolist() == [False, False, True]
+    check_refused(view, "a126", 3)
+    assert not view.present("k002", 3).any()
+    check_refused(columns.view(), "a000", 3)
+
+
 def test_with_very_many_paths_no_unknown_one_is_answered() -> None:
     columns = MetadataColumns(2)
     columns.put(0, {f"k{number:05}": "x" for number in range(MAX_PATHS + MAX_LEFT_OUT)})

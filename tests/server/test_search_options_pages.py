@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +267,34 @@ def test_pages_outlive_the_operands(module_served: Served) -> None:
     assert failure(lambda: search(module_served, gallery.name, form)).reason == "UNKNOWN_ITEM"
     rest = search(module_served, gallery.name, form, limit=1000, page_token=first.next_page_token)
     assert [*hit_ids(first), *hit_ids(rest)] == truth
+
+
+@pytest.mark.parametrize(
+    ("condition", "admits"),
+    [
+        ("kind in (mug, vase)", lambda labels: labels["kind"] == "mug"),
+        ("not kind:vase", lambda labels: True),
+        ("kind:lamp or glaze:matt or exists(glaze)", lambda labels: labels["kind"] == "lamp"),
+    ],
+)
+def test_pages_outlive_the_values_of_their_filter(
+    module_served: Served, condition: str, admits: Callable[[Mapping[str, str]], bool]
+) -> None:
+    gallery = sum_gallery(module_served, 120)
+    odd = vector_item("odd", -random_vectors(1, 8)[0] + 1.0, kind="vase", glaze="matt")
+    upsert(module_served, gallery.name, [odd])
+    given = text_filter(condition)
+    form = [term(vector=vector(next(iter(gallery.vectors.values()))))]
+    direction = next(iter(gallery.vectors.values()))
+    ids = [i for i, labels in gallery.attributes.items() if admits(labels)]
+    truth = gallery.ranking(direction, ids)
+    first = search(module_served, gallery.name, form, limit=10, filter=given)
+    delete(module_served, gallery.name, "odd")
+    found = failure(lambda: search(module_served, gallery.name, form, filter=given))
+    assert found.reason.startswith("UNKNOWN_")
+    token = first.next_page_token
+    rest = search(module_served, gallery.name, form, limit=1000, filter=given, page_token=token)
+    assert [i for i in [*hit_ids(first), *hit_ids(rest)] if i != "odd"] == truth
 
 
 @pytest.mark.parametrize("rerank", [ON, OFF])

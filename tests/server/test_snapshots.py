@@ -84,6 +84,10 @@ def _inputs(count: int = COUNT, seed: int = 5) -> list[catalog_pb2.ItemInput]:
 
 def _everything(served: Served, collection: str) -> list[bytes]:
     found = items(served, collection, page_size=1000, include_vectors=True, include_thumbnails=True)
+    # Etags are of one collection.
+    assert len({item.etag for item in found}) == len(found)
+    for item in found:
+        item.ClearField("etag")
     return [item.SerializeToString(deterministic=True) for item in found]
 
 
@@ -112,6 +116,8 @@ def test_a_restored_collection_is_what_the_first_one_was(filled: Served, tmp_pat
     made = _restore(filled, "one", "again")
     assert (made.name, made.item_count) == ("again", COUNT + 1)
     assert _everything(filled, "again") == before
+    etags = [{item.etag for item in items(filled, name)} for name in (SHOP, "again")]
+    assert etags[0].isdisjoint(etags[1])
     assert hit_ids(search(filled, "again", "rouge", limit=3)) != []
     (first,) = [item for item in items(filled, "again") if item.id == "i0000"]
     upsert(filled, "again", [catalog_pb2.ItemInput(id="i0000", attributes={"colour": "c1"})])

@@ -34,9 +34,14 @@ class ItemRecord:
     etag: str = ""
 
 
-def etag_of(version: int) -> str:
-    """The etag of an item of this version: opaque to callers, never the same twice."""
-    return f"{version:x}"
+def etag_of(version: int, lineage: str) -> str:
+    """The etag of an item: opaque to callers, never the same twice.
+
+    Args:
+        version: of the item.
+        lineage: of its catalogue, since another history counts the same versions.
+    """
+    return f"{version:x}-{lineage}"
 
 
 @dataclass(frozen=True)
@@ -51,11 +56,12 @@ class StoredItem:
     update_time: float
     thumbnail: bytes = b""
     image_sha256: bytes = b""
+    lineage: str = ""
 
     @property
     def etag(self) -> str:
         """Changes with every write of the item."""
-        return etag_of(self.version)
+        return etag_of(self.version, self.lineage)
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,14 @@ class Catalogue(Protocol):
     @property
     def generation(self) -> int:
         """Rises with every write and every publication of an index."""
+        ...
+
+    @property
+    def lineage(self) -> str:
+        """Which history its versions and generations are of; random, 16 hexadecimal digits.
+
+        What was derived under another lineage is of other items with the same numbers.
+        """
         ...
 
     def upsert(

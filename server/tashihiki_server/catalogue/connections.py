@@ -14,15 +14,44 @@ from tashihiki_server.catalogue.failures import translated
 _LOG_BYTES = 64 << 20
 
 
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing into the database or beside it, unless there is a log.
+
+    Args:
+        path: of a database that nobody writes to; with a log, of one that `unwritten` gave.
+    """
+    # Without a log nothing needs to be shared with other processes, so no file is made for it.
+    alone = "" if has_log(path) else "&immutable=1"
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro{alone}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def log_path(path: Path) -> Path:
+    """Where SQLite keeps the write-ahead log of a database."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def has_log(path: Path) -> bool:
+    """Whether there are writes in a log beside the database."""
+    log = log_path(path)
+    return log.exists() and log.stat().st_size > 0
+
+
 class Connections:
     """Opened as they are needed, closed together."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Prepares for a database; opens nothing.
 
         Args:
             path: of the database.
+            read_only: whether nothing is written; see `connect_read_only`.
         """
+        self._read_only = read_only
         self._path = path
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
@@ -36,14 +65,17 @@ class Connections:
         Args:
             new: whether the database is being made, so that it can be shrunk later.
         """
-        connection = sqlite3.connect(
-            self._path, isolation_level=None, check_same_thread=False, timeout=30
-        )
-        if new:
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+        if self._read_only:
+            connection = connect_read_only(self._path)
+        else:
+            connection = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False, timeout=30
+            )
+            if new:
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         connection.execute("PRAGMA cell_size_check = ON")
         with self._guard:
             self._open.append(connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 import zlib
 from dataclasses import asdict, dataclass, field
@@ -30,6 +31,7 @@ class Ledger:
         items: all of them.
         requests: those that are remembered.
         encoders: by fingerprint.
+        lineage: random name of the history that the numbers count; "" where it has none yet.
     """
 
     generation: int = 0
@@ -37,6 +39,7 @@ class Ledger:
     items: Tally = field(default_factory=Tally)
     requests: Tally = field(default_factory=Tally)
     encoders: dict[str, EncoderTally] = field(default_factory=dict)
+    lineage: str = ""
 
     def number(self, encoder: str) -> int:
         """The number of an encoder, a new one for a new encoder."""
@@ -52,6 +55,11 @@ class Ledger:
             "INSERT OR REPLACE INTO ledger VALUES (1, ?, ?)",
             (content, zlib.crc32(content.encode())),
         )
+
+
+def new_lineage() -> str:
+    """A name, 16 hexadecimal digits, that no other history has."""
+    return secrets.token_hex(8)
 
 
 def read_ledger(db: sqlite3.Connection) -> Ledger:
@@ -76,4 +84,5 @@ def read_ledger(db: sqlite3.Connection) -> Ledger:
             encoder: EncoderTally(known["number"], Tally(**known["embeddings"]))
             for encoder, known in read["encoders"].items()
         },
+        read.get("lineage", ""),
     )

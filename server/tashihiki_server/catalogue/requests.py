@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tashihiki.errors import InvalidArgumentError
 from tashihiki_server.catalogue.base import WriteRequest
-from tashihiki_server.catalogue.checksums import request_checksum
+from tashihiki_server.catalogue.checksums import Tally, request_checksum
 from tashihiki_server.catalogue.failures import DamageError
 from tashihiki_server.catalogue.ledger import Ledger
 
@@ -81,6 +81,12 @@ def remember(
     checksum = request_checksum(*row)
     db.execute("INSERT INTO requests VALUES (?, ?, ?, ?, ?, ?)", (*row, checksum))
     ledger.requests.add(checksum)
+
+
+def forget_all(db: sqlite3.Connection, ledger: Ledger) -> None:
+    """Forgets every request, within a transaction of the caller's."""
+    db.execute("DELETE FROM requests")
+    ledger.requests = Tally()
 
 
 def reused(request: WriteRequest) -> InvalidArgumentError:

@@ -24,9 +24,9 @@ from tashihiki_server.catalogue.base import (
 from tashihiki_server.catalogue.checksums import NO_THUMBNAIL, Tally, thumbnail_checksum
 from tashihiki_server.catalogue.connections import Connections
 from tashihiki_server.catalogue.failures import DamageError, damaged, translated, unreadable
-from tashihiki_server.catalogue.ledger import Ledger, read_ledger
-from tashihiki_server.catalogue.migration import FIRST_TABLES, migrate
-from tashihiki_server.catalogue.requests import recall, remember
+from tashihiki_server.catalogue.ledger import Ledger, new_lineage, read_ledger
+from tashihiki_server.catalogue.migration import is_first, migrate
+from tashihiki_server.catalogue.requests import forget_all, recall, remember
 from tashihiki_server.catalogue.rows import (
     CHUNK,
     COLUMNS,
@@ -44,7 +44,6 @@ from tashihiki_server.catalogue.schema import (
     check_schema,
     create_schema,
     schema_version,
-    table_names,
 )
 from tashihiki_server.catalogue.tallies import embeddings_tally, lacking, requests_tally
 from tashihiki_server.catalogue.witness import WITNESS_FILE, Witness
@@ -80,7 +79,13 @@ class SqliteCatalogue:
     """
 
     def __init__(
-        self, path: Path, *, encoder: str, dimension: int, incomplete: bool = False
+        self,
+        path: Path,
+        *,
+        encoder: str,
+        dimension: int,
+        incomplete: bool = False,
+        read_only: bool = False,
     ) -> None:
         """Opens the file, or makes it. Another catalogue of this process may have it open.
 
@@ -90,16 +95,19 @@ class SqliteCatalogue:
             dimension: of the embeddings.
             incomplete: whether items may lack an embedding of it, until `expect_complete`; they are
                 passed over.
+            read_only: whether nothing is made, mended or written; the file is then one that
+                `unwritten` gave.
 
         Raises:
             FailedPreconditionError: CATALOGUE_DAMAGED or CATALOGUE_UNREADABLE.
             ResourceExhaustedError: DISK_FULL.
         """
+        self._read_only = read_only
         self._path = path
         self._encoder = encoder
         self._dimension = dimension
         self._incomplete = incomplete
-        self._connections = Connections(path)
+        self._connections = Connections(path, read_only=read_only)
         self._write_lock = threading.Lock()
         self._witness = Witness(path.with_name(WITNESS_FILE))
         # Every item before has an embedding, by encoder; the ledger tells whether that is so.
@@ -109,7 +117,7 @@ class SqliteCatalogue:
                 self._writer = self._open()
                 # First: another catalogue may write, and notes last what it has written.
                 witnessed = self._witness.read()
-                self._ledger_numbers(read_ledger(self._writer), witnessed)
+                self._compare_witness(read_ledger(self._writer), witnessed)
         except BaseException:
             self.close()
             raise
@@ -118,7 +126,7 @@ class SqliteCatalogue:
 
     def _open(self) -> sqlite3.Connection:
         new = not self._path.exists()
-        if new and self._witness.exists:
+        if new and (self._read_only or self._witness.exists):
             raise damaged(self._path, f"{self._path.name} is missing")
         # SQLite would take an empty file for a new database, and drop the log beside it.
         if not new and not self._path.stat().st_size:
@@ -126,8 +134,8 @@ class SqliteCatalogue:
         db = self._connections.connect(new=new)
         if new:
             with _atomic(db):
-                create_schema(db, Ledger())
-        elif schema_version(db) == 0 and table_names(db) == FIRST_TABLES:
+                create_schema(db, Ledger(lineage=new_lineage()))
+        elif is_first(db) and not self._read_only:
             self._migrate(db)
         elif schema_version(db) > SCHEMA_VERSION:
             raise unreadable(self._path, "it was written by a newer release")
@@ -145,21 +153,54 @@ class SqliteCatalogue:
         except sqlite3.Error as error:
             logger.warning("%s cannot be rearranged: %s", self._path, error)
 
-    def _ledger_numbers(self, ledger: Ledger, witnessed: int | None) -> None:
-        self._generation = ledger.generation
+    def _compare_witness(self, ledger: Ledger, witnessed: int | None) -> None:
+        self._generation, self._lineage = ledger.generation, ledger.lineage
         if witnessed is not None and witnessed > ledger.generation:
             raise damaged(
                 self._path,
                 f"its last {witnessed - ledger.generation} writes are missing; if an older copy was"
                 f" put in its place on purpose, delete {WITNESS_FILE}",
             )
-        if witnessed is None and self._witness.exists:
+        if self._read_only:
+            return
+        noted = self._witness.exists
+        # Without the note it may be an older copy: what it writes next is another history.
+        if not ledger.lineage or (ledger.generation and not noted):
+            self._renew_lineage()
+        if witnessed is None:
+            if noted:
+                logger.warning(
+                    "%s: %s cannot be read and is written again", self._path, WITNESS_FILE
+                )
             self._witness.write(ledger.generation)
+
+    def _renew_lineage(self) -> None:
+        with _atomic(self._writer):
+            ledger = read_ledger(self._writer)
+            ledger.lineage = new_lineage()
+            ledger.write(self._writer)
+        self._lineage = ledger.lineage
 
     @property
     def generation(self) -> int:
         """Rises with every write and every publication of an index."""
         return self._generation
+
+    @property
+    def lineage(self) -> str:
+        """See `Catalogue.lineage`."""
+        return self._lineage
+
+    def begin_history(self) -> None:
+        """Parts a copy from what it is a copy of: a lineage of its own, no remembered requests.
+
+        Raises:
+            ResourceExhaustedError: DISK_FULL.
+        """
+        with self._transaction() as transaction:
+            forget_all(transaction.db, transaction.ledger)
+            transaction.ledger.lineage = new_lineage()
+        self._lineage = transaction.ledger.lineage
 
     # Writes
 
@@ -306,6 +347,7 @@ class SqliteCatalogue:
                 row.update_time,
                 jpeg,
                 row.image_sha256,
+                self._lineage,
             )
         return found
 

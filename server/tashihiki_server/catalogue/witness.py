@@ -39,17 +39,14 @@ class Witness:
         return self._path.exists()
 
     def read(self) -> int | None:
-        """The noted generation; None, with a line in the log, where it cannot be read."""
+        """The noted generation; None where there is none, or it cannot be read."""
         try:
             content = self._path.read_bytes()
             magic, generation, checksum = _FORMAT.unpack(content)
             if magic == _MAGIC and checksum == zlib.crc32(content[:-4]):
                 return int(generation)
-        except FileNotFoundError:
-            return None
         except (OSError, struct.error):
             pass
-        logger.warning("%s cannot be read and is written again", self._path)
         return None
 
     def write(self, generation: int) -> None:

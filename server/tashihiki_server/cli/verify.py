@@ -68,7 +68,8 @@ def _print(findings: list[Finding]) -> None:
     if damaged:
         console().print(f"\n{_parts(damaged)} damaged.")
     elif mended:
-        console().print(f"\nNothing is lost: {_parts(mended)} made again at the next start.")
+        lead = "" if any("lost writes" in f.meaning for f in findings) else "Nothing is lost: "
+        console().print(f"\n{lead}{_parts(mended)} made again at the next start.")
     else:
         console().print("\nEverything is sound.")
 

@@ -2,6 +2,7 @@
 
 The frozen rows, the newer ones and the marks of the dead are searched together. A build freezes
 all live rows anew; it is due once comparing the newer ones takes as long as the index itself.
+Where too few items are left for an index, the dead rows are only let go of.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from tashihiki_server.collection.background import Task
 from tashihiki_server.collection.gallery import Gallery
 from tashihiki_server.collection.prototype_file import write_prototypes
 from tashihiki_server.collection.prototypes import PrototypeRefresh
+from tashihiki_server.collection.readmission import readmit
 from tashihiki_server.collection.rows import RowNumbers, RowsView
 from tashihiki_server.index.base import Route
 from tashihiki_server.index.build import Request
@@ -31,6 +33,7 @@ from tashihiki_server.index.generation import (
     FrozenRows,
     OpenedGeneration,
     build_generation,
+    drop_generations,
     open_latest,
 )
 from tashihiki_server.space.base import AttributeSpace, Vectors
@@ -43,7 +46,7 @@ logger = logging.getLogger(__name__)
 MIN_INDEXED = 256
 # Comparing the newer rows may take so many times a look-up (docs/performance.md).
 NEWER_SHARE = 1.0
-# Of the frozen rows, dead: they cost memory and are found in vain.
+# So many dead rows to the frozen ones: they cost memory and are compared or found in vain.
 DEAD_SHARE = 0.2
 # A build is followed by so many times its duration without one, however much is written.
 REST = 1.0
@@ -71,7 +74,9 @@ class IndexBuilds:
 
     def open(self) -> OpenedGeneration | None:
         """The index on disk, if it is of the gallery's space."""
-        opened = open_latest(self._folder, self._gallery.identity)
+        opened = open_latest(
+            self._folder, self._gallery.identity, self._gallery.catalogue.generation
+        )
         if opened is not None:
             self._calibration = opened.generation.calibration
         return opened
@@ -95,12 +100,13 @@ class IndexBuilds:
 
     def _due(self) -> bool:
         gallery = self._gallery
-        if len(gallery.rows) < MIN_INDEXED:
-            return False
+        rows, live = gallery.state.rows, len(gallery.rows)
+        dead = rows.count - live
+        if live < MIN_INDEXED:
+            return dead > MIN_INDEXED
         if gallery.index is None:
             return True
-        rows, covered = gallery.state.rows, gallery.index.count
-        dead = covered - int(rows.alive[:covered].sum())
+        covered = gallery.index.count
         newer = rows.count - covered
         return newer > max(MIN_INDEXED, NEWER_SHARE * _worth(gallery.index.calibration)) or (
             dead > max(MIN_INDEXED, DEAD_SHARE * covered)
@@ -110,9 +116,19 @@ class IndexBuilds:
         gallery = self._gallery
         start = time.monotonic()
         with gallery.lock:
+            if gallery.closed:
+                return 0.0
+            few = len(gallery.rows) < MIN_INDEXED
+            if few:
+                self._compact()
             identity = gallery.identity
             space, rows = gallery.space, gallery.rows.view()
             prototypes, current = gallery.prototypes, self._prototypes.current
+        if few:
+            # One that is left behind is right too: its rows count only as the items are now.
+            drop_generations(self._folder)
+            self._tidy()
+            return REST * (time.monotonic() - start)
         numbers = np.flatnonzero(rows.alive)
         facets = rows.facets()
         try:
@@ -135,6 +151,14 @@ class IndexBuilds:
                 self._process = None
         self._put_to_use(opened, identity, numbers[order], rows.count)
         return REST * (time.monotonic() - start)
+
+    def _compact(self) -> None:
+        gallery = self._gallery
+        rows = gallery.rows.view()
+        live = np.flatnonzero(rows.alive)
+        gallery.rows = rows.refrozen(live, rows.take(live), rows.count)
+        gallery.index = self._calibration = None
+        gallery.advance()
 
     def _frozen(self, rows: RowsView, numbers: RowNumbers, facets: Sequence[str]) -> FrozenRows:
         return FrozenRows(
@@ -185,7 +209,7 @@ class IndexBuilds:
             self._calibration = generation.calibration
             gallery.rows = gallery.rows.view().refrozen(frozen, opened.vectors, seen)
             gallery.advance()
-        self._reclaim()
+        self._tidy()
         calibration = generation.calibration
         logger.info(
             "%s: %d items indexed, looked up by %s, recall %.3f",
@@ -195,8 +219,14 @@ class IndexBuilds:
             calibration.recall(),
         )
 
-    def _reclaim(self) -> None:
-        # What was deleted left room in the catalogue, and a build follows many deletions.
+    def _tidy(self) -> None:
+        # What was deleted left room, and a build follows many deletions.
+        try:
+            readmit(self._gallery)
+        except TashihikiError as error:
+            if not self._gallery.closed:
+                name = self._gallery.name
+                logger.warning("%s: some metadata stays unfilterable: %s", name, error)
         while not self._gallery.closed and self._gallery.catalogue.reclaim():
             pass
 

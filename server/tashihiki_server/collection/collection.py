@@ -355,13 +355,19 @@ class Collection:
             ids = [identifier for identifier in items if identifier not in found]
         return found
 
-    def mask(self, state: State, condition: Filter | None) -> Mask | None:
+    def mask(self, state: State, condition: Filter | None, *, lenient: bool = False) -> Mask | None:
         """Which rows of a state a filter admits, dead ones included; None for no filter.
 
+        Args:
+            state: whose rows they are.
+            condition: the filter.
+            lenient: whether facets and values that no item carries match nothing.
+
         Raises:
-            InvalidArgumentError: UNKNOWN_FACET, UNKNOWN_VALUE or FILTER_PATH_LIMIT.
+            InvalidArgumentError: UNKNOWN_FACET or UNKNOWN_VALUE, unless `lenient`.
+            FailedPreconditionError: FILTER_PATH_LIMIT.
         """
-        return None if condition is None else admitted(condition, state.rows)
+        return None if condition is None else admitted(condition, state.rows, lenient=lenient)
 
     def nearest(
         self, state: State, vector: Vectors, limit: int, mask: Mask | None, excluded: Set[str]

@@ -62,7 +62,10 @@ class _Column(NamedTuple):
 
 
 class _LeftOut:
-    """Paths that have values but no column. A path never leaves: its column would have gaps."""
+    """Paths that have values but no column.
+
+    None leaves by itself, since its column would have gaps; see `MetadataView.readmitting`.
+    """
 
     def __init__(self) -> None:
         self._paths: set[str] = set()
@@ -70,6 +73,9 @@ class _LeftOut:
 
     def __contains__(self, path: str) -> bool:
         return self._full or path in self._paths
+
+    def __bool__(self) -> bool:
+        return bool(self._paths)
 
     def add(self, path: str) -> None:
         if not self._full:
@@ -144,17 +150,38 @@ class MetadataView:
                 other._columns[path] = taken
         return other
 
+    def readmitting(self, alive: Mask, capacity: int) -> MetadataColumns | None:
+        """Columns that leave nothing out yet, for every live row to be put into again.
+
+        Paths that live rows have keep their columns, so that none is lost to another.
+
+        Args:
+            alive: (count,).
+            capacity: at least count.
+
+        Returns:
+            None where nothing is left out, or there is no room for it.
+        """
+        if not self._left_out:
+            return None
+        other = MetadataColumns(capacity)
+        for path, column in self._columns.items():
+            if column.present(len(alive))[alive].any():
+                other._columns[path] = column.taken(slice(len(alive)), capacity)
+        return other if len(other._columns) < MAX_PATHS else None
+
     def _column(self, path: str) -> _Column:
         column = self._columns.get(path)
         if column is not None:
             return column
         if path in self._left_out:
             raise FailedPreconditionError(
-                f"the metadata at {path[:80]!r} cannot be filtered: the items' metadata has more"
-                f" than {MAX_PATHS} paths",
+                f"the metadata at {path[:80]!r} cannot be filtered: the items' metadata has,"
+                f" or had, more than {MAX_PATHS} paths",
                 reason="FILTER_PATH_LIMIT",
                 field="filter",
-                remedy="Keep fewer keys in the metadata, or make the key a facet.",
+                remedy="Keep fewer keys in the metadata, or make the key a facet. Room that keys"
+                " leave is used when the index is built again, or at the next start.",
             )
         return _Column()
 
@@ -162,10 +189,10 @@ class MetadataView:
 class MetadataColumns:
     """The columns of a collection, for the one thread that writes at a time.
 
-    A row is put once and never changed, so a view stays true for as long as a reader holds it.
-    Nested objects are flattened: their keys are joined by dots. A path takes 8 bytes a row for
-    its numbers and 8 for whatever else it holds; text is kept as the hash of this process, 63
-    keyed bits of which two texts share the same about never.
+    A row that readers see is put once and never changed, so a view stays true for as long as a
+    reader holds it. Nested objects are flattened: their keys are joined by dots. A path takes 8
+    bytes a row for its numbers and 8 for whatever else it holds; text is kept as the hash of this
+    process, 63 keyed bits of which two texts share the same about never.
 
     Args:
         capacity: rows there is room for.
@@ -202,6 +229,8 @@ class MetadataColumns:
 
     def grow(self, capacity: int) -> None:
         """Makes room for so many rows; readers keep the old arrays."""
+        if capacity == self._capacity:
+            return
         self._capacity = capacity
         self._columns = {path: column.grown(capacity) for path, column in self._columns.items()}
 

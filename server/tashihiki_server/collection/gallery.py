@@ -26,7 +26,7 @@ class State:
         rows: the gallery.
         space: composes queries; the rows hold its gallery vectors.
         index: over the frozen rows, or None.
-        identity: of what made the vectors of the rows.
+        identity: of what made the vectors of the rows, and of the history of their versions.
     """
 
     generation: int
@@ -76,8 +76,8 @@ class Gallery:
 
     @property
     def identity(self) -> str:
-        """Of what made the vectors of the rows."""
-        return f"{self._encoder}/{self.space.identity}"
+        """Of what made the vectors of the rows, and of the history that their versions are of."""
+        return f"{self._encoder}/{self.space.identity}/{self.catalogue.lineage}"
 
     def publish(self) -> None:
         """Makes what there is now what searches see, after a write to the catalogue."""

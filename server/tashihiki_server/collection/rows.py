@@ -170,6 +170,15 @@ class RowsView:
         arranged._row_of = dict(zip(arranged._ids[live].tolist(), live.tolist(), strict=True))
         return arranged
 
+    @property
+    def capacity(self) -> int:
+        """How many rows there is room for, before the arrays grow."""
+        return len(self._ids)
+
+    def readmitting(self) -> MetadataColumns | None:
+        """See `MetadataView.readmitting`."""
+        return self._metadata.readmitting(self.alive, self.capacity)
+
     def labelled(self) -> Mask:
         """Which rows carry a value of some facet, (count,)."""
         labelled = np.zeros(self.count, dtype=bool)
@@ -319,6 +328,11 @@ class Rows:
         number = self._row_of.pop(identifier, None)
         if number is not None:
             self._alive[number] = False
+
+    def readmit(self, columns: MetadataColumns) -> None:
+        """Replaces what filters ask of the metadata; every live row is in it."""
+        columns.grow(len(self._alive))
+        self._metadata = columns
 
     def view(self) -> RowsView:
         """The rows as they are now, for readers."""

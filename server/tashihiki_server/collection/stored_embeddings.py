@@ -29,7 +29,7 @@ class StoredEmbeddings:
         self._dimension = dimension
 
     def take(self, rows: NDArray[np.int64]) -> Vectors:
-        """The embeddings of rows, (n, d), each of unit length; 0 for items that are gone.
+        """The embeddings of rows, (n, d), each of unit length; 0, like nothing, for items gone.
 
         Raises:
             DeadlineExceededError: DEADLINE_EXCEEDED.

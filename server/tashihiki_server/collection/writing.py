@@ -130,7 +130,8 @@ class ItemWrites:
 
     def _fault(self, record: ItemRecord, where: str) -> TashihikiError | None:
         row = self._gallery.rows.find(record.id) if record.etag else None
-        if record.etag and (row is None or etag_of(row.version) != record.etag):
+        lineage = self._gallery.catalogue.lineage
+        if record.etag and (row is None or etag_of(row.version, lineage) != record.etag):
             return AbortedError(
                 f"the item {record.id!r} "
                 + ("is not there" if row is None else "was written meanwhile"),

@@ -142,6 +142,8 @@ def build_generation(
         number = publish()
         _write_manifest(work, number, len(ids), identity)
         final = root / f"{number:012d}"
+        # One of this number is of a catalogue that an older copy has taken the place of.
+        shutil.rmtree(final, ignore_errors=True)
         work.replace(final)
         sync(root)
     finally:
@@ -192,13 +194,28 @@ def _drop_others(root: Path, keep: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def open_latest(root: Path, identity: str) -> OpenedGeneration | None:
-    """Opens the newest index; None, with a line in the log, when it is damaged or foreign."""
+def drop_generations(root: Path) -> None:
+    """Removes every index; those that are open stay usable."""
+    for folder in root.glob("[0-9]*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def open_latest(root: Path, identity: str, greatest: int | None = None) -> OpenedGeneration | None:
+    """Opens the newest index; None, with a line in the log, when it is damaged or foreign.
+
+    Args:
+        root: folder of the collection's generations.
+        identity: of what made the vectors.
+        greatest: number that an index may have; any for None.
+    """
     for cut_short in root.glob(f"{_BUILDING}*"):
         shutil.rmtree(cut_short, ignore_errors=True)
     for folder in sorted(root.glob("[0-9]*"), reverse=True):
         try:
-            return open_generation(folder, identity)
+            opened = open_generation(folder, identity)
+            if greatest is not None and opened.generation.number > greatest:
+                raise DamagedIndexError("it is newer than the catalogue")
+            return opened
         except DamagedIndexError as error:
             logger.warning(
                 "the index in %s is not usable (%s): it will be rebuilt from the catalogue",
@@ -252,7 +269,9 @@ def _open(folder: Path, identity: str, *, checked: bool) -> OpenedGeneration:
     try:
         manifest = _manifest(folder) if checked else _checked_manifest(folder)
         if manifest["identity"] != identity:
-            raise DamagedIndexError("it was made by another encoder or space")
+            raise DamagedIndexError(
+                "it was made by another encoder or space, or of another history"
+            )
         ids = json.loads((folder / IDS_FILE).read_text(encoding="utf-8"))
         versions = np.load(folder / VERSIONS_FILE, allow_pickle=False)
         vectors = np.load(folder / VECTORS_FILE, allow_pickle=False)

@@ -147,12 +147,17 @@ class LabelledRows(Protocol):
         ...
 
 
-def admitted(condition: Filter, rows: LabelledRows) -> Mask:
-    """The rows that the filter admits, one bool for each."""
-    if isinstance(condition, FacetIn):
-        return rows.having(condition.facet, condition.values)
-    if isinstance(condition, FacetExists):
-        return rows.labelled_in(condition.facet)
+def admitted(condition: Filter, rows: LabelledRows, *, lenient: bool = False) -> Mask:
+    """The rows that the filter admits, one bool for each.
+
+    Args:
+        condition: the filter.
+        rows: that it is applied to.
+        lenient: whether facets and values that no item carries match nothing, rather than being
+            an error.
+    """
+    if isinstance(condition, (FacetIn, FacetExists)):
+        return _carrying_known(condition, rows) if lenient else _carrying(condition, rows)
     if isinstance(condition, MetadataRange):
         return rows.between(condition.path, condition.bounds)
     if isinstance(condition, MetadataIn):
@@ -160,12 +165,31 @@ def admitted(condition: Filter, rows: LabelledRows) -> Mask:
     if isinstance(condition, MetadataExists):
         return rows.present(condition.path)
     if isinstance(condition, Not):
-        return ~admitted(condition.filter, rows)
+        return ~admitted(condition.filter, rows, lenient=lenient)
     every = isinstance(condition, And)
     mask = np.full(len(rows), every)
     for part in condition.filters:
         check_deadline()
-        (np.logical_and if every else np.logical_or)(mask, admitted(part, rows), out=mask)
+        of_part = admitted(part, rows, lenient=lenient)
+        (np.logical_and if every else np.logical_or)(mask, of_part, out=mask)
+    return mask
+
+
+def _carrying(condition: FacetIn | FacetExists, rows: LabelledRows) -> Mask:
+    if isinstance(condition, FacetExists):
+        return rows.labelled_in(condition.facet)
+    return rows.having(condition.facet, condition.values)
+
+
+def _carrying_known(condition: FacetIn | FacetExists, rows: LabelledRows) -> Mask:
+    try:
+        return _carrying(condition, rows)
+    except InvalidArgumentError:
+        mask = np.zeros(len(rows), dtype=bool)
+    values = condition.values if isinstance(condition, FacetIn) else ()
+    for value in values if len(values) > 1 else ():
+        check_deadline()
+        mask |= _carrying_known(FacetIn(condition.facet, (value,)), rows)
     return mask
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,8 @@ from tashihiki_server.space.base import Vectors
 
 DEFAULT_COUNT = 10
 MIN_SIMILARITY = 0.995
+# Similarities are rounded to 9 digits, and those to items that are gone meanwhile are 0.
+_LEAST = 1e-6
 PROGRESS_SECONDS = 0.25
 _FETCH = 100
 _CHUNK = 2000
@@ -151,19 +154,14 @@ def _like_each_other(
     collection: Collection, condition: Filter | None, minimum: float, *, exact_only: bool
 ) -> _Responses:
     # Before the state, so that what is deleted meanwhile is in neither.
-    identical = sorted(collection.catalogue.identical_images())
+    identical = set(chain.from_iterable(collection.catalogue.identical_images()))
     state = collection.state
     view = state.rows
     rows = _in_order_of_ids(view, np.flatnonzero(_mask(collection, state, condition)))
     progress = _Progress(len(rows))
     yield progress.event(0)
     others = np.ones(len(rows), dtype=bool)
-    place_of = _places(view, rows, identical)
-    for ids in identical:
-        check_deadline()
-        places = np.array(sorted(place_of[i] for i in ids if i in place_of), dtype=np.int64)
-        if len(places) < 2:
-            continue
+    for places in _identical(collection, view, rows, identical):
         others[places[1:]] = False
         yield _group(view, rows[places], np.ones(len(places)), identical=True)
     if not exact_only:
@@ -205,29 +203,40 @@ def _group(
     )
 
 
-def _places(view: RowsView, rows: _Numbers, groups: Sequence[Sequence[str]]) -> dict[str, int]:
-    """The places of the groups' items among the rows, those that are there."""
-    wanted = {identifier for group in groups for identifier in group}
+def _identical(
+    collection: Collection, view: RowsView, rows: _Numbers, wanted: set[str]
+) -> Iterator[_Numbers]:
+    """The places among the rows of wanted items whose picture files are the same, by file."""
     if not wanted:
-        return {}
-    ids = enumerate(view.ids(rows).tolist())
-    return {identifier: place for place, identifier in ids if identifier in wanted}
+        return
+    places = np.flatnonzero([identifier in wanted for identifier in view.ids(rows).tolist()])
+    place_of = dict(zip(rows[places].tolist(), places.tolist(), strict=True))
+    by_digest = defaultdict(list)
+    for row, digest in _digests(collection, view, rows[places]):
+        by_digest[digest].append(place_of[row])
+    for digest, same in by_digest.items():
+        if digest and len(same) > 1:
+            yield np.array(same, dtype=np.int64)
 
 
 def _having_digest(
     collection: Collection, view: RowsView, rows: _Numbers, digest: bytes
 ) -> _Numbers:
     """Those of the rows whose items have a picture file of this SHA-256."""
-    same = []
+    same = [row for row, found in _digests(collection, view, rows) if found == digest]
+    return np.array(same, dtype=np.int64)
+
+
+def _digests(collection: Collection, view: RowsView, rows: _Numbers) -> Iterator[tuple[int, bytes]]:
+    """The SHA-256 of the rows' picture files, without items written or deleted meanwhile."""
     for start in range(0, len(rows), _FETCH):
         check_deadline()
         part = rows[start : start + _FETCH].tolist()
         items = collection.catalogue.items([view.id(row) for row in part])
         for row in part:
             item = items.get(view.id(row))
-            if item is not None and item.image_sha256 == digest:
-                same.append(row)
-    return np.array(same, dtype=np.int64)
+            if item is not None and item.version == view.version(row):
+                yield row, item.image_sha256
 
 
 def _items(
@@ -286,11 +295,11 @@ def _condition(
 
 
 def _similarity(value: float) -> float:
-    if not 0 <= value <= 1:
+    if value and not _LEAST <= value <= 1:
         raise InvalidArgumentError(
-            f"{value} is not a similarity above 0 and up to 1",
+            f"{value} is not a similarity from {_LEAST} to 1",
             reason="OUT_OF_RANGE",
             field="min_similarity",
-            remedy=f"Ask for at most 1, or 0 for the default of {MIN_SIMILARITY}.",
+            remedy=f"Ask for {_LEAST} to 1, or 0 for the default of {MIN_SIMILARITY}.",
         )
     return value or MIN_SIMILARITY

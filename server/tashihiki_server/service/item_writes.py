@@ -75,8 +75,10 @@ class ItemWrites:
         if refused and not request.allow_partial:
             raise next(iter(refused.values()))
 
+        lineage = collection.catalogue.lineage
+
         def response(written: Written) -> catalog_pb2.UpsertItemsResponse:
-            return _response(request, list(records), written, refused, pictures)
+            return _response(request, list(records), written, refused, pictures, lineage)
 
         written = collection.upsert(
             list(records.values()),
@@ -167,6 +169,7 @@ def _response(
     written: Written,
     refused: Mapping[int, TashihikiError],
     pictures: Mapping[int, _Picture],
+    lineage: str,
 ) -> catalog_pb2.UpsertItemsResponse:
     """The answer.
 
@@ -176,12 +179,13 @@ def _response(
         written: what came of them.
         refused: the faults of the others, by their places in the request.
         pictures: by their places in the request.
+        lineage: of the catalogue.
     """
     faults = dict(refused)
     etags = [""] * len(request.items)
     for place, (number, version) in enumerate(zip(sent, written.versions, strict=True)):
         if version is not None:
-            etags[number] = etag_of(version)
+            etags[number] = etag_of(version, lineage)
         else:
             faults[number] = _renumbered(written.faults[place], place, number)
     return catalog_pb2.UpsertItemsResponse(

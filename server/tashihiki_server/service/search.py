@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 import weakref
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tashihiki.errors import ResourceExhaustedError, TashihikiError
 from tashihiki.status import to_status
 from tashihiki.v1 import composition_pb2, search_pb2
 from tashihiki_server.bounds import check_batch
+from tashihiki_server.catalogue.base import StoredItem
 from tashihiki_server.collection.collection import Collection, State
 from tashihiki_server.deadline import check_deadline
 from tashihiki_server.encoder.embedder import Embedder
@@ -18,7 +22,7 @@ from tashihiki_server.index.base import Route
 from tashihiki_server.library import Library
 from tashihiki_server.query.filter import Filter, filter_from_message
 from tashihiki_server.query.message import read_query
-from tashihiki_server.query.resolve import Resolver
+from tashihiki_server.query.resolve import Resolution, Resolver
 from tashihiki_server.service.hits.blocks import block_messages, block_shares
 from tashihiki_server.service.hits.candidates import Candidates, reported
 from tashihiki_server.service.hits.composed_query import ComposedQuery
@@ -46,6 +50,12 @@ from tashihiki_server.space.base import AttributeMode, SpaceTerm
 
 MAX_BATCH = 100
 MAX_BATCH_BYTES = 16 * 2**20
+
+# How often a search is answered anew because its hits were written meanwhile, and how long each
+# time a state with these writes is waited for: they are durable a moment before it is published.
+RETRIES = 4
+RETRY_SECONDS = 0.1
+_POLL_SECONDS = 0.001
 
 _ROUTES = {
     Route.EXACT: search_pb2.SEARCH_ROUTE_EXACT,
@@ -90,20 +100,37 @@ class SearchApi:
         condition = None
         if request.HasField("filter"):
             condition = filter_from_message(request.filter, "filter")
-        if request.page_token:
-            answer = self._next_page(request, collection, options, condition)
-        else:
-            answer = self._first_page(request, collection, options, condition)
-        return _response(request, collection, answer)
+        resolution = None if request.page_token else self._resolve(collection, request)
+        for retry in range(RETRIES + 1):
+            check_deadline()
+            if resolution is None:
+                answer = self._next_page(request, collection, options, condition)
+            else:
+                asked = _composed(collection, request, resolution)
+                answer = self._first_page(request, collection, asked, options, condition)
+            ids = answer.state.rows.ids(answer.ranking.rows).tolist()
+            items = collection.catalogue.items(ids, thumbnails=request.include_thumbnails)
+            changed = _changed(answer, items)
+            if not changed.any():
+                break
+            if self._library.collection(request.collection) is not collection:
+                return self.search(request)
+            if retry < RETRIES:
+                _wait_for_newer(collection, answer.state)
+        if condition is None:
+            # Nothing to contradict, so only what is gone is left out.
+            changed = np.array([identifier not in items for identifier in ids], dtype=bool)
+        kept = answer.ranking.at(np.flatnonzero(~changed))
+        return _response(request, replace(answer, ranking=kept), items)
 
     def _first_page(
         self,
         request: search_pb2.SearchRequest,
         collection: Collection,
+        asked: _Asked,
         options: SearchOptions,
         condition: Filter | None,
     ) -> _Answer:
-        asked = self._compose(collection, request)
         state, query = asked.state, asked.query
         candidates = Candidates(
             collection,
@@ -175,7 +202,8 @@ class SearchApi:
             kept,
             position,
             state.rows,
-            collection.mask(state, condition),
+            # The first page knew every name; the last item that carried one may be gone.
+            collection.mask(state, condition, lenient=True),
             _excluded(request, kept.query),
             options.min_similarity,
             options.limit,
@@ -212,7 +240,8 @@ class SearchApi:
 
     def compose(self, request: search_pb2.ComposeRequest) -> search_pb2.ComposeResponse:
         """Composes the query."""
-        asked = self._compose(self._library.collection(request.collection), request)
+        collection = self._library.collection(request.collection)
+        asked = _composed(collection, request, self._resolve(collection, request))
         query = asked.query
         return search_pb2.ComposeResponse(
             vector=vector_message(query.composed.vector),
@@ -223,10 +252,9 @@ class SearchApi:
             blocks=query.block_messages,
         )
 
-    def _compose(
+    def _resolve(
         self, collection: Collection, request: search_pb2.SearchRequest | search_pb2.ComposeRequest
-    ) -> _Asked:
-        mode = read_mode(request)
+    ) -> Resolution:
         resolver = Resolver(
             vocabulary=collection.vocabulary,
             dimension=collection.encoder.manifest.dimension,
@@ -236,20 +264,28 @@ class SearchApi:
             skip_missing=request.missing_items == composition_pb2.MISSING_ITEMS_SKIP,
             expression=request.query.expression,
         )
-        resolution = resolver.resolve(read_query(request.query))
-        # Taken last, so that what the names were resolved against is in it.
-        state = collection.state
-        terms = [term.term for term in resolution.terms]
-        composed = state.space.compose(terms, mode)
-        query = ComposedQuery(
-            composed,
-            state.space.blocks,
-            term_messages(resolution.terms, collection.vocabulary),
-            unresolved_messages(resolution.unresolved),
-            block_messages(state.space.blocks, composed, collection.vocabulary),
-            frozenset(resolution.item_ids),
-        )
-        return _Asked(state, terms, mode, query)
+        return resolver.resolve(read_query(request.query))
+
+
+def _composed(
+    collection: Collection,
+    request: search_pb2.SearchRequest | search_pb2.ComposeRequest,
+    resolution: Resolution,
+) -> _Asked:
+    mode = read_mode(request)
+    # Taken after the resolution, so that what the names were resolved against is in it.
+    state = collection.state
+    terms = [term.term for term in resolution.terms]
+    composed = state.space.compose(terms, mode)
+    query = ComposedQuery(
+        composed,
+        state.space.blocks,
+        term_messages(resolution.terms, collection.vocabulary),
+        unresolved_messages(resolution.unresolved),
+        block_messages(state.space.blocks, composed, collection.vocabulary),
+        frozenset(resolution.item_ids),
+    )
+    return _Asked(state, terms, mode, query)
 
 
 def _excluded(request: search_pb2.SearchRequest, query: ComposedQuery) -> set[str]:
@@ -275,13 +311,29 @@ def _grouped(
     return chosen
 
 
+def _changed(answer: _Answer, items: Mapping[str, StoredItem]) -> NDArray[np.bool_]:
+    """Which hits were written or deleted since the answer's state was published."""
+    view, rows = answer.state.rows, answer.ranking.rows
+    found = (items.get(identifier) for identifier in view.ids(rows).tolist())
+    stored = [-1 if item is None else item.version for item in found]
+    changed: NDArray[np.bool_] = np.array(stored, dtype=np.int64) != view.versions(rows)
+    return changed
+
+
+def _wait_for_newer(collection: Collection, state: State) -> None:
+    end = time.monotonic() + RETRY_SECONDS
+    while collection.state is state and time.monotonic() < end:
+        check_deadline()
+        time.sleep(_POLL_SECONDS)
+
+
 def _response(
-    request: search_pb2.SearchRequest, collection: Collection, answer: _Answer
+    request: search_pb2.SearchRequest, answer: _Answer, items: Mapping[str, StoredItem]
 ) -> search_pb2.SearchResponse:
     query = answer.query
     vector = vector_message(query.composed.vector) if request.include_vector else None
     return search_pb2.SearchResponse(
-        hits=_hits(collection, answer, request.include_thumbnails),
+        hits=_hits(answer, items),
         norm=query.composed.norm,
         terms=query.terms,
         unresolved_terms=query.unresolved,
@@ -293,10 +345,9 @@ def _response(
     )
 
 
-def _hits(collection: Collection, answer: _Answer, thumbnails: bool) -> list[search_pb2.Hit]:
+def _hits(answer: _Answer, items: Mapping[str, StoredItem]) -> list[search_pb2.Hit]:
     rows, composed, ranking = answer.state.rows, answer.query.composed, answer.ranking
     ids = rows.ids(ranking.rows).tolist()
-    items = collection.catalogue.items(ids, thumbnails=thumbnails)
     vectors = rows.take(ranking.rows).astype(np.float64)
     contributions = composed.scale * (vectors @ composed.parts.astype(np.float64).T)
     similarities = reported(composed, ranking.similarities)
@@ -311,12 +362,11 @@ def _hits(collection: Collection, answer: _Answer, thumbnails: bool) -> list[sea
         )
         if not np.isnan(ranking.posteriors[number]):
             hit.posterior = float(ranking.posteriors[number])
-        item = items.get(identifier)
-        # What was written since the state was published must not contradict its filter.
-        unchanged = item is not None and item.version == rows.version(row)
-        hit.attributes.update(item.attributes if item and unchanged else rows.attributes(row))
-        if item is not None:
-            hit.metadata.CopyFrom(struct(item.metadata))
-            hit.thumbnail = item.thumbnail
+        item = items[identifier]
+        # What was written since the state was published must not contradict its groups.
+        unchanged = item.version == rows.version(row)
+        hit.attributes.update(item.attributes if unchanged else rows.attributes(row))
+        hit.metadata.CopyFrom(struct(item.metadata))
+        hit.thumbnail = item.thumbnail
         hits.append(hit)
     return hits

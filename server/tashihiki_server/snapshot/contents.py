@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 from tashihiki.errors import FailedPreconditionError
 from tashihiki_server.catalogue.sqlite import SqliteCatalogue
+from tashihiki_server.catalogue.unwritten import unwritten
 
 _CHUNK = 500
 
@@ -20,7 +22,7 @@ def check_contents(
     incomplete: bool = False,
     advanced: Callable[[float], None] = lambda share: None,
 ) -> int:
-    """Opens a catalogue that nobody else has open, and reads every row, vector and picture.
+    """Reads every row, vector and picture of a catalogue that nobody has open; writes nothing.
 
     Args:
         path: of the database, which must be there.
@@ -35,8 +37,18 @@ def check_contents(
     Raises:
         FailedPreconditionError: CATALOGUE_DAMAGED or CATALOGUE_UNREADABLE.
     """
-    catalogue = SqliteCatalogue(path, encoder=encoder, dimension=dimension, incomplete=incomplete)
-    try:
+    with (
+        unwritten(path) as place,
+        closing(
+            SqliteCatalogue(
+                place,
+                encoder=encoder,
+                dimension=dimension,
+                incomplete=incomplete,
+                read_only=True,
+            )
+        ) as catalogue,
+    ):
         total = len([item.id for item in catalogue.labels()])
         embeddings = catalogue.embeddings()
         done = 0
@@ -52,5 +64,3 @@ def check_contents(
                 remedy="Restore a snapshot or a backup.",
             )
         return total
-    finally:
-        catalogue.close()

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tashihiki.errors import (
@@ -18,6 +18,7 @@ from tashihiki.errors import (
     ResourceExhaustedError,
 )
 from tashihiki_server.bounds import check_name, is_name
+from tashihiki_server.catalogue.sqlite import SqliteCatalogue
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.collection.settings import SETTINGS_FILE, CollectionSettings, read_settings
 from tashihiki_server.durable import sync, sync_tree
@@ -222,6 +223,8 @@ class SnapshotStore:
     ) -> None:
         """Copies a snapshot's catalogue whose checksum holds, and reads the copy once through.
 
+        The copy is a catalogue of its own: its etags, request ids and indexes are no others'.
+
         Args:
             collection, name: of the snapshot.
             target: folder that takes the catalogue.
@@ -243,6 +246,9 @@ class SnapshotStore:
             copied = _Meter(source.stat().st_size, lambda share: advanced(_COPIED * share))
             _compare(snapshot, folder, CATALOGUE_FILE, copy_file(source, path, copied.add))
         try:
+            opened = SqliteCatalogue(path, encoder=snapshot.encoder, dimension=dimension)
+            with closing(opened) as catalogue:
+                catalogue.begin_history()
             count = check_contents(
                 path,
                 encoder=snapshot.encoder,
