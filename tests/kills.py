@@ -215,8 +215,8 @@ class KillCampaign:
             j.answered - n for j, n in zip(self._journals, answered, strict=True)
         )
         tally.in_doubt += sum(journal.begun - journal.answered for journal in self._journals)
-        tally.indexes |= {path.name for path in folder.glob("generations/[0-9]*")}
-        tally.spaces |= {path.name for path in folder.glob("spaces/[0-9]*")}
+        tally.indexes |= {path.name for path in folder.glob("derived/*/generations/[0-9]*")}
+        tally.spaces |= {path.name for path in folder.glob("derived/*/spaces/[0-9]*")}
         tally.snapshots += self._archivist.acknowledged
         tally.cut_snapshots += any(s.last is None for s in self._archivist.kept.values())
 
