@@ -201,11 +201,21 @@ class KillCampaign:
                 ),
                 "a first write of each writer",
             )
+            if not turn:
+                # So that kills meet derived files, however slow the machine is.
+                eventually(self._is_derived, "an index, and a space where there are any")
             time.sleep(self._dice.uniform(0.0, self._patience))
             server.kill()
         for future in work:
             future.result()
         self._count(answered)
+
+    def _is_derived(self) -> bool:
+        derived = self._data / "collections" / SHOP / "derived"
+        spaces = self._kind != catalog_pb2.SPACE_KIND_FACTORED or any(
+            derived.glob("*/spaces/[0-9]*")
+        )
+        return spaces and any(derived.glob("*/generations/[0-9]*"))
 
     def _count(self, answered: list[int]) -> None:
         assert self._archivist is not None
