@@ -29,6 +29,7 @@ from server_process import (
 )
 from tashihiki.status import from_rpc_error
 from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
+from tashihiki_server.data_folder import FORMAT
 from tashihiki_server.library import Library
 from tiny_encoder import DIMENSION
 
@@ -358,7 +359,7 @@ def test_everything_written_is_there_after_the_end(
     own: ServerProcess, tmp_path: Path, tiny_encoder_bundle: Path
 ) -> None:
     assert own.stop() == 0
-    assert json.loads((tmp_path / "data" / "format.json").read_text()) == {"format": 1}
+    assert json.loads((tmp_path / "data" / "format.json").read_text()) == {"format": FORMAT}
     library = Library(tmp_path / "data", tiny_encoder_bundle)
     assert len(library.collection(SHOP)) == 8
     library.close()
