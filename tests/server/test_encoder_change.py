@@ -306,7 +306,7 @@ def test_what_is_written_meanwhile_is_there_afterwards(
     wanted = [(facet, value) for item in labels.values() for facet, value in item.items()]
     assert counts == {key: wanted.count(key) for key in wanted}
     assert _collection(shop).item_count == len(labels)
-    assert _collection(shop).space_in_force == kind
+    eventually(lambda: _collection(shop).space_in_force == kind, "the space asked for")
     response = search(shop, SHOP, "red", limit=200)
     assert set(hit_ids(response)) == labels.keys()
     if kind == catalog_pb2.SPACE_KIND_SUM:
