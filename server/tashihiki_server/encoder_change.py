@@ -7,7 +7,6 @@ written meanwhile, and one moment puts it in the place of the first.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -24,7 +23,7 @@ from tashihiki_server.collection.collection import Collection
 from tashihiki_server.collection.derived import forget_derived
 from tashihiki_server.collection.encoder_progress import EncoderProgress
 from tashihiki_server.collection.settings import CollectionSettings
-from tashihiki_server.durable import sync, write_json
+from tashihiki_server.durable import json_checksum, sync, write_json
 from tashihiki_server.encoder.base import Encoder
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.images import ImageLimits
@@ -107,7 +106,7 @@ class EncoderChange:
         """
         try:
             content = {"encoder": self._target}
-            write_json(self._folder / CHANGE_FILE, {**content, "checksum": _checksum(content)})
+            write_json(self._folder / CHANGE_FILE, {**content, "checksum": json_checksum(content)})
         except OSError as error:
             raise ResourceExhaustedError(
                 f"the change cannot be noted: {error}",
@@ -359,7 +358,7 @@ def read_change(folder: Path) -> str:
         OSError, ValueError, KeyError, TypeError, AttributeError: for none, or a damaged one.
     """
     content = json.loads((folder / CHANGE_FILE).read_text(encoding="utf-8"))
-    if content.pop("checksum") != _checksum(content):
+    if content.pop("checksum") != json_checksum(content):
         raise ValueError("it has changed since it was written")
     return str(content["encoder"])
 
@@ -416,10 +415,6 @@ def _items(count: int) -> str:
 
 def _cannot(why: str) -> FailedPreconditionError:
     return FailedPreconditionError(why, reason="ENCODER_CHANGE_FAILED")
-
-
-def _checksum(content: dict[str, str]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _unlink(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -31,10 +30,9 @@ from tashihiki_server.data_folder import (
 from tashihiki_server.encoder.manifest import Manifest, read_manifest
 from tashihiki_server.encoder.shelf import read_bundle
 from tashihiki_server.encoder_change import CHANGE_FILE, read_change
-from tashihiki_server.index.generation import MANIFEST_FILE
+from tashihiki_server.index.generation import DamagedIndexError, check_generation
 from tashihiki_server.library import SHIPPED_ENCODER
 from tashihiki_server.snapshot.contents import check_contents
-from tashihiki_server.snapshot.manifest import FileFacts, facts_of, manifest_checksum
 from tashihiki_server.snapshot.store import CATALOGUE_FILE, SnapshotStore
 
 State: TypeAlias = Literal["sound", "mendable", "damaged"]
@@ -277,8 +275,8 @@ class _Verification:
         for index in _folders(root):
             name = f"{stem}/{root.name}/{index.name}"
             try:
-                _check_index(index)
-            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                check_generation(index)
+            except DamagedIndexError as error:
                 yield _mendable(name, str(error), "is built again after the next start")
             else:
                 yield Finding(name, "sound", "an index")
@@ -305,15 +303,6 @@ def _folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-
-
-def _check_index(folder: Path) -> None:
-    manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-    if manifest["checksum"] != manifest_checksum(manifest):
-        raise ValueError(f"{MANIFEST_FILE} has changed since it was written")
-    for name, facts in manifest["files"].items():
-        if facts_of(folder / name) != FileFacts(**facts):
-            raise ValueError(f"{name} has changed since it was written")
 
 
 def _mendable(part: str, fact: str, remedy: str) -> Finding:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tashihiki_server.durable import sync
 from tashihiki_server.space.factored import DamagedSpaceError, FactoredFit, read_fit
 
 logger = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class FitStore:
             json.dump(asdict(basis), file)
             file.flush()
             os.fsync(file.fileno())
-        _sync(folder)
+        sync(folder)
 
     def commit(self, folder: Path, number: int) -> None:
         """Puts a complete working folder in force, and removes the others.
@@ -114,7 +115,7 @@ class FitStore:
         """
         final = self._root / f"{number:012d}"
         folder.replace(final)
-        _sync(self._root)
+        sync(self._root)
         for path in self._root.iterdir():
             if path != final:
                 shutil.rmtree(path, ignore_errors=True)
@@ -124,11 +125,3 @@ def _unusable(folder: Path, fault: str) -> DamagedSpaceError:
     return DamagedSpaceError(
         f"the space in {folder} is not usable: {fault}", reason="SPACE_DAMAGED"
     )
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

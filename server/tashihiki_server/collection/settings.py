@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from tashihiki_server.durable import write_json
+from tashihiki_server.durable import json_checksum, write_json
 from tashihiki_server.vocabulary import Alias
 
 SETTINGS_FILE = "collection.json"
@@ -49,7 +47,7 @@ class CollectionSettings:
         """
         # As it will be read back, so that the checksum is of the same text.
         content = json.loads(json.dumps(asdict(self)))
-        write_json(folder / SETTINGS_FILE, {**content, "checksum": _checksum(content)})
+        write_json(folder / SETTINGS_FILE, {**content, "checksum": json_checksum(content)})
 
 
 def read_settings(folder: Path) -> CollectionSettings:
@@ -63,14 +61,10 @@ def read_settings(folder: Path) -> CollectionSettings:
         content = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
         # Settings of the first release have none.
         checksum = content.pop("checksum", None)
-        if checksum not in (None, _checksum(content)):
+        if checksum not in (None, json_checksum(content)):
             raise ValueError(f"{SETTINGS_FILE} has changed since it was written")
         aliases = tuple(Alias(**alias) for alias in content.pop("aliases"))
         # Collections were always `sum` before there was a choice.
         return CollectionSettings(**{"space": "sum", **content}, aliases=aliases)
     except (AttributeError, TypeError, KeyError) as error:
         raise ValueError(f"{SETTINGS_FILE} is not of the right form: {error}") from error
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

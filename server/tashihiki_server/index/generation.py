@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tashihiki_server.child_process import Started, run, threads
-from tashihiki_server.durable import sync
+from tashihiki_server.durable import json_checksum, sync
 from tashihiki_server.encoder.manifest import sha256
 from tashihiki_server.index.base import VectorIndex
 from tashihiki_server.index.build import (
@@ -175,17 +174,12 @@ def _write_manifest(work: Path, number: int, count: int, identity: str) -> None:
             for path in files
         },
     }
-    content["checksum"] = _checksum(content)
+    content["checksum"] = json_checksum(content)
     for path in files:
         sync(path)
     (work / MANIFEST_FILE).write_text(json.dumps(content, indent=1), encoding="utf-8")
     sync(work / MANIFEST_FILE)
     sync(work)
-
-
-def _checksum(manifest: dict[str, Any]) -> str:
-    facts = {name: fact for name, fact in manifest.items() if name != "checksum"}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _drop_others(root: Path, keep: Path) -> None:
@@ -234,15 +228,15 @@ def open_generation(folder: Path, identity: str) -> OpenedGeneration:
     return _open(folder, identity, checked=False)
 
 
-def check_generation(folder: Path) -> int:
-    """Checks every file of an index, whatever it is of; returns how many items it covers.
+def check_generation(folder: Path) -> None:
+    """Checks every file of an index, whatever it is of.
 
     Raises:
         DamagedIndexError: with what is wrong.
     """
     try:
-        return int(_checked_manifest(folder)["count"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        _checked_manifest(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedIndexError(str(error) or type(error).__name__) from error
 
 
@@ -255,7 +249,7 @@ def _checked_manifest(folder: Path) -> dict[str, Any]:
     manifest = _manifest(folder)
     if manifest["format"] != FORMAT:
         raise DamagedIndexError("it was made by another version")
-    if manifest["checksum"] != _checksum(manifest):
+    if manifest["checksum"] != json_checksum(manifest):
         raise DamagedIndexError(f"{MANIFEST_FILE} has changed since it was written")
     for name, facts in manifest["files"].items():
         if (folder / name).stat().st_size != facts["size"]:

@@ -7,10 +7,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tashihiki.errors import FailedPreconditionError
-from tashihiki_server.durable import write_json
+from tashihiki_server.durable import json_checksum, write_json
 
 FORMAT = 1
 MANIFEST_FILE = "manifest.json"
@@ -65,7 +64,7 @@ class Snapshot:
             "encoder": self.encoder,
             "files": {name: vars(facts) for name, facts in self.files.items()},
         }
-        write_json(folder / MANIFEST_FILE, {**content, "checksum": manifest_checksum(content)})
+        write_json(folder / MANIFEST_FILE, {**content, "checksum": json_checksum(content)})
 
 
 def read_snapshot(folder: Path) -> Snapshot:
@@ -78,7 +77,7 @@ def read_snapshot(folder: Path) -> Snapshot:
         content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']}, not {FORMAT}")
-        if content["checksum"] != manifest_checksum(content):
+        if content["checksum"] != json_checksum(content):
             raise ValueError(f"{MANIFEST_FILE} has changed since it was written")
         return Snapshot(
             content["collection"],
@@ -90,12 +89,6 @@ def read_snapshot(folder: Path) -> Snapshot:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(folder, str(error)) from error
-
-
-def manifest_checksum(content: Mapping[str, Any]) -> str:
-    """SHA-256 in hex of a manifest but for its own `checksum`."""
-    facts = {name: fact for name, fact in content.items() if name != "checksum"}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def damaged(folder: Path, why: str) -> FailedPreconditionError:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tashihiki.errors import InternalError
+from tashihiki_server.durable import json_checksum
 from tashihiki_server.space.factored.diagnostics import Diagnostics
 from tashihiki_server.space.factored.fit import FactoredFit
 
@@ -53,7 +54,7 @@ def write_fit(fit: FactoredFit, folder: Path) -> None:
         "rest_weight": fit.rest_weight,
         "diagnostics": fit.diagnostics.to_json(),
     }
-    content["checksum"] = _checksum(content)
+    content["checksum"] = json_checksum(content)
     facts = folder / f"{FACTS_FILE}.part"
     with facts.open("w", encoding="utf-8") as text:
         json.dump(content, text, indent=1, allow_nan=False)
@@ -78,7 +79,7 @@ def read_fit(folder: Path) -> FactoredFit:
         content = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
         if content["format"] != FORMAT:
             raise _damaged(folder, f"its format is {content['format']}, not {FORMAT}")
-        if content["checksum"] != _checksum(content):
+        if content["checksum"] != json_checksum(content):
             raise _damaged(folder, f"{FACTS_FILE} has changed since it was written")
         path = folder / ARRAYS_FILE
         if path.stat().st_size != content["arrays"]["size"]:
@@ -127,11 +128,6 @@ def _damaged(folder: Path, fault: str) -> DamagedSpaceError:
         reason="SPACE_DAMAGED",
         remedy="Fit it again.",
     )
-
-
-def _checksum(content: dict[str, Any]) -> str:
-    facts = {name: fact for name, fact in content.items() if name != "checksum"}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:
