@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from server_process import SECONDS
 from tashihiki_server.index.base import Route, VectorIndex
-from tashihiki_server.index.build import Request
 from tashihiki_server.index.calibration import Calibration
 from tashihiki_server.index.opening import open_index
+from tashihiki_server.index.request import Request
 from tashihiki_server.space.base import Block
 
 Rows = NDArray[np.float32]
@@ -125,6 +125,7 @@ def build(
     routes: Sequence[Route] = tuple(Route),
     target_recall: float = 0.99,
     previous: Calibration | None = None,
+    previous_folder: Path | None = None,
 ) -> Built:
     """Runs the building process."""
     folder.mkdir(parents=True)
@@ -136,6 +137,7 @@ def build(
         clip=gallery.clip,
         target_recall=target_recall,
         previous=previous,
+        previous_folder=previous_folder,
         routes=routes,
     )
     (folder / "request.json").write_text(request.to_json(), encoding="utf-8")

@@ -10,8 +10,8 @@ import pytest
 
 from tashihiki_server.collection import builds
 from tashihiki_server.index.base import Route
-from tashihiki_server.index.build import Request
 from tashihiki_server.index.graph import GraphIndex
+from tashihiki_server.index.request import Request
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generated_rows import Built, build, factored, raw
+from generated_rows import Built, Generated, build, factored, raw, recall, unit
 from tashihiki_server.index.base import Route
-from tashihiki_server.index.build import Request
 from tashihiki_server.index.calibration import COUNTS, Calibration, Point
 from tashihiki_server.index.opening import open_index
+from tashihiki_server.index.request import Request
 
 LARGE, SMALL = 20_000, 2_000
 
@@ -23,6 +23,18 @@ LARGE, SMALL = 20_000, 2_000
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("index") / "built"
     return build(folder, factored(LARGE), routes=[Route.EXACT, Route.CELLS])
+
+
+@pytest.fixture(scope="module")
+def by_cells(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("cells") / "built"
+    return build(folder, _first(LARGE), routes=[Route.CELLS])
+
+
+def _first(count: int) -> Generated:
+    """Some rows of a gallery that has a tenth more."""
+    gallery = factored(LARGE + LARGE // 10)
+    return replace(gallery, rows=gallery.rows[:count], labels=gallery.labels[:count])
 
 
 def test_the_rows_are_the_same_in_another_order(built: Built) -> None:
@@ -119,13 +131,71 @@ def test_a_graph_that_lost_is_not_built_again_before_there_are_twice_as_many(
     assert Route.GRAPH in {point.route for point in once_more.calibration.points}
 
 
+def test_centroids_are_taken_over_while_they_do(by_cells: Built, tmp_path: Path) -> None:
+    routes, before = [Route.CELLS], by_cells.calibration
+    assert before.fitted is not None
+    assert before.fitted.rows == LARGE
+    grown = _first(LARGE + LARGE // 10)
+    again = build(
+        tmp_path / "again", grown, routes=routes, previous=before, previous_folder=by_cells.folder
+    )
+    assert again.calibration.fitted == before.fitted
+    assert np.array_equal(again.rows, grown.rows[again.order])
+    assert all(p.recall >= 0.99 for p in again.calibration.points if p.chosen)
+    found, _ = recall(again, grown.queries(100), 10)
+    assert found >= 0.985
+    few = build(
+        tmp_path / "few",
+        _first(LARGE // 4),
+        routes=routes,
+        previous=before,
+        previous_folder=by_cells.folder,
+    )
+    assert few.calibration.fitted is not None
+    assert few.calibration.fitted.rows == LARGE // 4
+
+
+def test_centroids_that_no_longer_do_are_fitted_again(by_cells: Built, tmp_path: Path) -> None:
+    shifted = _first(LARGE)
+    # As if everything had been replaced by items of quite another look.
+    other = replace(shifted, rows=unit(np.roll(shifted.rows, 3, axis=1) ** 3))
+    again = build(
+        tmp_path / "again",
+        other,
+        routes=[Route.CELLS],
+        previous=by_cells.calibration,
+        previous_folder=by_cells.folder,
+    )
+    assert again.calibration.fitted is not None
+    assert again.calibration.fitted != by_cells.calibration.fitted
+    assert np.array_equal(again.rows, other.rows[again.order])
+
+
+def test_a_last_index_that_cannot_be_read_is_no_obstacle(by_cells: Built, tmp_path: Path) -> None:
+    again = build(
+        tmp_path / "again",
+        _first(LARGE),
+        routes=[Route.CELLS],
+        previous=by_cells.calibration,
+        previous_folder=tmp_path / "gone",
+    )
+    assert np.array_equal(again.order, by_cells.order)
+
+
 def test_a_request_is_read_as_it_was_written() -> None:
     calibration = Calibration(
         Route.GRAPH, 0.95, 7, points=(Point(Route.EXACT, 0.0, 10, 1.0, 0.1, chosen=True),)
     )
     gallery = factored(10)
     request = Request(
-        gallery.blocks, ["colour", "size"], True, 0.95, 0.5, calibration, [Route.EXACT]
+        gallery.blocks,
+        ["colour", "size"],
+        True,
+        0.95,
+        0.5,
+        calibration,
+        Path("/before"),
+        [Route.EXACT],
     )
     assert Request.from_json(request.to_json()) == request
     bare = {"blocks": [["", 0, 3]], "facets": [], "clip": False, "target_recall": 0.9}

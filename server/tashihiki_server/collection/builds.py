@@ -26,7 +26,6 @@ from tashihiki_server.collection.prototypes import PrototypeRefresh
 from tashihiki_server.collection.readmission import readmit
 from tashihiki_server.collection.rows import RowNumbers, RowsView
 from tashihiki_server.index.base import Route
-from tashihiki_server.index.build import Request
 from tashihiki_server.index.calibration import COUNTS, Calibration
 from tashihiki_server.index.generation import (
     DamagedIndexError,
@@ -36,6 +35,7 @@ from tashihiki_server.index.generation import (
     drop_generations,
     open_latest,
 )
+from tashihiki_server.index.request import Request
 from tashihiki_server.space.base import AttributeSpace, Vectors
 from tashihiki_server.space.prototype import Prototypes
 from tashihiki_server.vocabulary import AttributeKey
@@ -70,6 +70,7 @@ class IndexBuilds:
         self._target = target_recall
         self._process: subprocess.Popen[bytes] | None = None
         self._calibration: Calibration | None = None
+        self._in_force: Path | None = None
         self.task = Task(executor, gallery.lock, due=self._due, work=self._build)
 
     def open(self) -> OpenedGeneration | None:
@@ -79,6 +80,7 @@ class IndexBuilds:
         )
         if opened is not None:
             self._calibration = opened.generation.calibration
+            self._in_force = opened.folder
         return opened
 
     @property
@@ -124,6 +126,7 @@ class IndexBuilds:
             identity = gallery.identity
             space, rows = gallery.space, gallery.rows.view()
             prototypes, current = gallery.prototypes, self._prototypes.current
+            previous = None if gallery.index is None else self._in_force
         if few:
             # One that is left behind is right too: its rows count only as the items are now.
             drop_generations(self._folder)
@@ -135,7 +138,7 @@ class IndexBuilds:
             opened, order = build_generation(
                 self._folder,
                 self._frozen(rows, numbers, facets),
-                self._request(space, facets),
+                self._request(space, facets, previous),
                 identity=identity,
                 publish=gallery.catalogue.advance_generation,
                 started=lambda process: self._remember(process, identity),
@@ -168,7 +171,9 @@ class IndexBuilds:
             _pieces(rows, numbers),
         )
 
-    def _request(self, space: AttributeSpace, facets: Sequence[str]) -> Request:
+    def _request(
+        self, space: AttributeSpace, facets: Sequence[str], previous: Path | None
+    ) -> Request:
         return Request(
             blocks=space.blocks,
             facets=facets,
@@ -176,6 +181,7 @@ class IndexBuilds:
             target_recall=self._target,
             rest_weight=space.rest_weight,
             previous=self._calibration,
+            previous_folder=previous,
         )
 
     def _attach(
@@ -206,7 +212,7 @@ class IndexBuilds:
             if gallery.closed or gallery.identity != identity:
                 return
             gallery.index = generation
-            self._calibration = generation.calibration
+            self._calibration, self._in_force = generation.calibration, opened.folder
             gallery.rows = gallery.rows.view().refrozen(frozen, opened.vectors, seen)
             gallery.advance()
         self._tidy()

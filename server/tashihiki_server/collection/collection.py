@@ -27,6 +27,7 @@ from tashihiki_server.collection.gallery import Gallery, State
 from tashihiki_server.collection.loading import load
 from tashihiki_server.collection.nearest import Nearest, nearest
 from tashihiki_server.collection.prototypes import PrototypeRefresh
+from tashihiki_server.collection.recent_items import RecentItems
 from tashihiki_server.collection.refit import Refit, Refitted
 from tashihiki_server.collection.settings import CollectionSettings
 from tashihiki_server.collection.succession import WriteLog, absorb
@@ -95,6 +96,7 @@ class Collection:
             executor=background.fits,
         )
         self._writes = ItemWrites(gallery, self._changed)
+        self._recent = RecentItems(gallery)
         self._tasks = (self._refit.task, self._prototypes.task, self._builds.task)
         for task in self._tasks:
             task.consider()
@@ -328,10 +330,16 @@ class Collection:
 
     def embedding(self, identifier: str) -> Vectors | None:
         """The embedding of an item, (d,), whatever the space; does not wait for a write."""
-        stored = self.catalogue.vectors([identifier]).get(identifier)
-        if stored is None and self._replaced:
+        embedding = self._recent.embedding(identifier)
+        if embedding is None and self._replaced:
             self._check_open()
-        return None if stored is None else stored.embedding
+        return embedding
+
+    def hit_items(self, ids: Sequence[str], *, thumbnails: bool) -> dict[str, StoredItem]:
+        """The items with these ids, those that are there; from memory where it knows them."""
+        if thumbnails:
+            return self.catalogue.items(ids, thumbnails=True)
+        return self._recent.items(ids)
 
     def items(
         self, ids: Sequence[str], *, embeddings: bool = False, thumbnails: bool = False

@@ -104,5 +104,8 @@ def by_similarity(
     """
     similarities = view.take(rows).astype(np.float64) @ vector.astype(np.float64)
     similarities = np.clip(np.round(similarities, 9), -1.0, 1.0)
-    order = np.lexsort((view.ids(rows), -similarities))
+    order = np.argsort(-similarities)
+    ordered = similarities[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        order = np.lexsort((view.ids(rows), -similarities))
     return rows[order], similarities[order]

@@ -297,6 +297,11 @@ class Rows:
         vector = self._frozen[number] if number < covered else self._newer[number - covered]
         return Row(identifier, int(self._versions[number]), codes, vector)
 
+    def version(self, identifier: str) -> int | None:
+        """The version of an item, None where there is none; any thread may ask."""
+        number = self._row_of.get(identifier)
+        return None if number is None else int(self._versions[number])
+
     def __contains__(self, identifier: str) -> bool:
         return identifier in self._row_of
 

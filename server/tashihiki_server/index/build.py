@@ -19,12 +19,11 @@ memory can be built.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +31,9 @@ from numpy.typing import NDArray
 
 from tashihiki_server.child_process import end_with_parent
 from tashihiki_server.index.base import Route, RowNumbers
-from tashihiki_server.index.calibration import Calibration, Point
-from tashihiki_server.index.cells import Cells
+from tashihiki_server.index.calibration import Calibration, Fitted, Point
 from tashihiki_server.index.compositions import Compositions, Gallery
-from tashihiki_server.index.kmeans import assign, fit_centroids
+from tashihiki_server.index.divisions import Divider, parted
 from tashihiki_server.index.measurement import (
     Trial,
     measure_cells,
@@ -44,7 +42,8 @@ from tashihiki_server.index.measurement import (
 )
 from tashihiki_server.index.ngt import NgtIndex, build_ngt
 from tashihiki_server.index.opening import GRAPH_FOLDER, write_cells
-from tashihiki_server.space.base import Block, Vectors
+from tashihiki_server.index.request import Request
+from tashihiki_server.space.base import Vectors
 
 VECTORS_FILE = "vectors.npy"
 LABELS_FILE = "labels.npy"
@@ -53,7 +52,6 @@ ORDER_FILE = "order.npy"
 CALIBRATION_FILE = "calibration.json"
 
 QUERIES = 360
-CELLS_PER_ROOT = 8
 # Fewer rows are compared before anything else has begun.
 MIN_ROWS = 1000
 # A route that needs more memory must take less than this share of another's time.
@@ -63,58 +61,6 @@ _FAST_SECONDS = 0.001
 # A graph of more rows takes the better part of an hour to build.
 _MOST_GRAPH_ROWS = 500_000
 _PIECE = 16_384
-
-
-@dataclass(frozen=True)
-class Request:
-    """What an index is to be built of.
-
-    Attributes:
-        blocks: of the space.
-        facets: names of the columns of the labels.
-        clip: whether a composition's negative coordinates are set to 0.
-        target_recall: of the ten nearest rows of a composition; 1 for exact search.
-        rest_weight: of an item's coordinates that belong to no facet.
-        previous: calibration of the last index.
-        routes: to choose from.
-    """
-
-    blocks: Sequence[Block]
-    facets: Sequence[str]
-    clip: bool = False
-    target_recall: float = 0.99
-    rest_weight: float = 1.0
-    previous: Calibration | None = None
-    routes: Sequence[Route] = tuple(Route)
-
-    def to_json(self) -> str:
-        """The request as text."""
-        return json.dumps(
-            {
-                "blocks": [[block.facet, block.start, block.stop] for block in self.blocks],
-                "facets": list(self.facets),
-                "clip": self.clip,
-                "target_recall": self.target_recall,
-                "rest_weight": self.rest_weight,
-                "previous": self.previous and json.loads(self.previous.to_json()),
-                "routes": [route.value for route in self.routes],
-            }
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> Request:
-        """Reads what `to_json` wrote."""
-        content = json.loads(text)
-        previous = content.get("previous")
-        return cls(
-            blocks=[Block(*block) for block in content["blocks"]],
-            facets=content["facets"],
-            clip=content["clip"],
-            target_recall=content["target_recall"],
-            rest_weight=content.get("rest_weight", 1.0),
-            previous=Calibration.from_json(json.dumps(previous)) if previous else None,
-            routes=[Route(route) for route in content.get("routes", [r.value for r in Route])],
-        )
 
 
 def main(folder: Path, threads: int) -> None:
@@ -128,21 +74,13 @@ def main(folder: Path, threads: int) -> None:
         calibration = Calibration(Route.EXACT, request.target_recall, len(vectors))
     else:
         random = np.random.default_rng(0)
-        whole, order = _divide(vectors, random)
-        _rewrite(folder / VECTORS_FILE, vectors, order)
-        np.save(folder / ORDER_FILE, order)
-        calibration = _calibrate(folder, request, labels[order], whole, threads, random)
+        divider = Divider.like(request, len(vectors), random)
+        calibration = _build(folder, request, divider, labels, threads, random)
+        if divider.worn(calibration):
+            calibration = _build(folder, request, Divider(random), labels, threads, random)
     (folder / CALIBRATION_FILE).write_text(calibration.to_json(), encoding="utf-8")
     (folder / LABELS_FILE).unlink()
     (folder / REQUEST_FILE).unlink()
-
-
-def cell_count(rows: int) -> int:
-    """Into how many cells so many rows go.
-
-    Small cells leave out more, until looking for the nearest ones takes as long.
-    """
-    return max(1, round(CELLS_PER_ROOT * math.sqrt(rows)))
 
 
 def _read(path: Path) -> Vectors:
@@ -150,23 +88,6 @@ def _read(path: Path) -> Vectors:
     if vectors.dtype != np.float32 or vectors.ndim != 2:
         raise ValueError(f"{path.name} has an array of shape {vectors.shape}, {vectors.dtype}")
     return vectors
-
-
-def _divide(vectors: Vectors, random: np.random.Generator) -> tuple[Cells, RowNumbers]:
-    """Cells without settings, and the order of the rows that puts each cell's side by side."""
-    centroids = fit_centroids(vectors, cell_count(len(vectors)), random)
-    cells = assign(vectors, centroids)
-    order = np.argsort(cells, kind="stable")
-    sizes = np.bincount(cells, minlength=len(centroids))
-    starts = np.append(0, np.cumsum(sizes[sizes > 0]))
-    whole = Cells((0, vectors.shape[1]), centroids[sizes > 0], starts, None, {})
-    return whole, order
-
-
-def _divide_by_block(vectors: Vectors, block: Block, random: np.random.Generator) -> Cells:
-    part = np.ascontiguousarray(vectors[:, block.start : block.stop])
-    cells, rows = _divide(part, random)
-    return replace(cells, columns=(block.start, block.stop), rows=rows)
 
 
 def _rewrite(path: Path, vectors: Vectors, order: RowNumbers) -> None:
@@ -179,16 +100,32 @@ def _rewrite(path: Path, vectors: Vectors, order: RowNumbers) -> None:
     part.replace(path)
 
 
-def _calibrate(
+def _build(
     folder: Path,
     request: Request,
+    divider: Divider,
     labels: NDArray[np.int64],
-    whole: Cells,
     threads: int,
     random: np.random.Generator,
 ) -> Calibration:
-    """Measures the routes, and leaves in the folder what the fastest one needs."""
+    """Orders the rows, measures the routes, and leaves what the fastest one needs.
+
+    Args:
+        folder: whose vectors may be in an order already.
+        request: what to build.
+        divider: of the rows.
+        labels: in the order of the request.
+        threads: at most.
+        random: draws the compositions.
+    """
+    before = folder / ORDER_FILE
     vectors = _read(folder / VECTORS_FILE)
+    whole, order = divider.whole(vectors)
+    _rewrite(folder / VECTORS_FILE, vectors, order)
+    if before.exists():
+        order = np.load(before, allow_pickle=False)[order]
+    np.save(before, order)
+    vectors, labels = _read(folder / VECTORS_FILE), labels[order]
     gallery = Gallery(
         vectors, labels, request.facets, request.blocks, request.clip, request.rest_weight
     )
@@ -196,8 +133,8 @@ def _calibrate(
     trial = Trial.of(vectors, queries)
     target = request.target_recall
     divisions = [whole]
-    if gallery.factored:
-        divisions += [_divide_by_block(vectors, b, random) for b in request.blocks if b.facet]
+    for number, block in enumerate(parted(request), 1):
+        divisions.append(divider.by_block(vectors, block, number))
     points = measure_exact(trial)
     divisions, found = measure_cells(trial, divisions, target)
     points += found
@@ -217,6 +154,7 @@ def _calibrate(
             write_cells(folder, number, cells)
     if best is not Route.GRAPH:
         shutil.rmtree(folder / GRAPH_FOLDER, ignore_errors=True)
+    settings = tuple(cells.settings for cells in divisions) if best is Route.CELLS else ()
     return Calibration(
         route=best,
         target=target,
@@ -225,8 +163,9 @@ def _calibrate(
         row_seconds=points[0].seconds / len(vectors),
         graph_tried_at=tried_at,
         points=tuple(replace(p, chosen=p.chosen and p.route is best) for p in points),
-        cells=tuple(cells.settings for cells in divisions) if best is Route.CELLS else (),
+        cells=settings,
         graph=graph if best is Route.GRAPH else None,
+        fitted=(divider.fitted or Fitted(len(vectors), settings)) if settings else None,
     )
 
 

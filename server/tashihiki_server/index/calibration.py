@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -51,6 +51,19 @@ class GraphSetting:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """What centroids were worth when they were fitted.
+
+    Attributes:
+        rows: how many there were.
+        cells: how many of them to compare, by count, for each division.
+    """
+
+    rows: int
+    cells: tuple[Mapping[int, int], ...]
+
+
+@dataclass(frozen=True)
 class Calibration:
     """The route that answers, and why.
 
@@ -65,6 +78,7 @@ class Calibration:
         cells: how many rows to compare, by count, for each division of the rows; of that route
             only.
         graph: settings by count, of that route only.
+        fitted: of the route through cells only; later indexes may take its centroids over.
     """
 
     route: Route
@@ -76,6 +90,7 @@ class Calibration:
     points: tuple[Point, ...] = ()
     cells: tuple[Mapping[int, int], ...] = ()
     graph: Mapping[int, GraphSetting] | None = None
+    fitted: Fitted | None = None
 
     def recall(self, count: int = COUNTS[0]) -> float:
         """What was measured of the chosen setting; 1 where all rows are compared."""
@@ -111,14 +126,22 @@ class Calibration:
                     Point(**{**point, "route": Route(point["route"])})
                     for point in content["points"]
                 ),
-                cells=tuple(
-                    {count: int(rows[str(count)]) for count in COUNTS} for rows in content["cells"]
-                ),
+                cells=_cell_settings(content["cells"]),
                 graph=content["graph"]
                 and {count: GraphSetting(**content["graph"][str(count)]) for count in COUNTS},
+                fitted=_fitted(content.get("fitted")),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is no calibration: {error!r}") from error
+
+
+def _cell_settings(content: Sequence[Mapping[str, Any]]) -> tuple[Mapping[int, int], ...]:
+    return tuple({count: int(rows[str(count)]) for count in COUNTS} for rows in content)
+
+
+def _fitted(content: Mapping[str, Any] | None) -> Fitted | None:
+    # An index of an earlier release says nothing of it.
+    return Fitted(int(content["rows"]), _cell_settings(content["cells"])) if content else None
 
 
 def between(counts: tuple[float, float], count: float) -> float:

@@ -5,7 +5,7 @@ Known as an inverted file (Jégou, Douze and Schmid 2011), without compression.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -18,8 +18,6 @@ from tashihiki_server.space.base import Vectors
 
 # Of the allowed rows: beyond that, comparing all of them is as fast.
 _MOST = 0.5
-# Of a cell's rows: where fewer are allowed, these are gathered instead of comparing the cell.
-_DENSE = 0.3
 # Of the share of rows that a filter allows: allowing less near a query, it is against the query.
 _THIN = 0.8
 
@@ -64,21 +62,29 @@ class Cells:
         """How many rows each cell has."""
         return np.diff(self.starts)
 
-    def reach(self, order: NDArray[np.intp], rows: float) -> int:
-        """How many cells, in this order, have so many rows."""
-        return int(np.searchsorted(np.cumsum(self.sizes[order]), rows)) + 1
+    def nearest(self, query: Vectors, rows: float) -> NDArray[np.intp]:
+        """As many cells nearest to a query (d,) as have so many rows, by their numbers."""
+        start, stop = self.columns
+        distances = -(self.centroids @ query[start:stop])
+        wanted = 8 + int(2 * rows * len(distances) / max(self.starts[-1], 1))
+        while wanted < len(distances):
+            # Sorting the nearest alone is several times as fast.
+            some = np.argpartition(distances, wanted)[:wanted]
+            some = some[np.argsort(distances[some])]
+            reached = np.cumsum(self.sizes[some])
+            if reached[-1] >= rows:
+                return np.sort(some[: np.searchsorted(reached, rows) + 1])
+            wanted *= 2
+        order = np.argsort(distances)
+        return np.sort(order[: np.searchsorted(np.cumsum(self.sizes[order]), rows) + 1])
 
-    def slices(self, numbers: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
-        """Where cells start and stop."""
-        starts, stops = self.starts[numbers], self.starts[numbers + 1]
-        return zip(starts.tolist(), stops.tolist(), strict=True)
-
-    def rows_at(self, numbers: NDArray[np.intp], places: NDArray[np.intp]) -> RowNumbers:
-        """Which rows are at these places, where the rows of some cells are put in line."""
-        stops = np.cumsum(self.sizes[numbers])
-        cell = np.searchsorted(stops, places, side="right")
-        rows: RowNumbers = places - stops[cell] + self.starts[numbers[cell] + 1]
-        return rows
+    def rows_of(self, numbers: NDArray[np.intp]) -> RowNumbers:
+        """The rows of some cells, one cell after the other."""
+        sizes = self.sizes[numbers]
+        stops = np.cumsum(sizes)
+        places: RowNumbers = np.repeat(self.starts[numbers] - stops + sizes, sizes)
+        places += np.arange(len(places))
+        return places if self.rows is None else self.rows[places]
 
     def fits(self, count: int, dimension: int) -> bool:
         """Whether it is of so many rows of so many coordinates."""
@@ -152,85 +158,33 @@ class CellsIndex:
             return None
         if allowed is None or possible == len(self):
             return self.compare(query, count)
-        if share >= _DENSE and cells.rows is None:
-            return self._compare_most(cells, query, count, allowed, share)
-        return self._compare_some(cells, query, count, allowed, share)
+        return self._compare_allowed(cells, query, count, allowed, share)
 
     def compare(self, query: Vectors, count: int) -> RowNumbers:
         """Candidates where every row is allowed, however many must be compared."""
         cells = self._divisions[division_of(query, self._divisions)]
-        order = cells.order(query)
-        nearest = order[: cells.reach(order, cells.budget(count))]
-        if cells.rows is not None:
-            slices = cells.slices(nearest)
-            rows = np.concatenate([cells.rows[start:stop] for start, stop in slices])
-            return rows[_best(self._vectors[rows] @ query, count)]
-        nearest = np.sort(nearest)
-        scores = self._scan(cells, query, nearest)
-        return cells.rows_at(nearest, _best(scores, count))
+        rows = cells.rows_of(cells.nearest(query, cells.budget(count)))
+        return rows[_best(self._scores(rows, query), count)]
 
-    def _scan(self, cells: Cells, query: Vectors, nearest: NDArray[np.intp]) -> Vectors:
-        """The scores of the rows of some cells, one cell after the other."""
-        scores = np.empty(int(cells.sizes[nearest].sum()), dtype=np.float32)
-        place = 0
-        for start, stop in cells.slices(nearest):
-            np.dot(self._vectors[start:stop], query, out=scores[place : place + stop - start])
-            place += stop - start
-        return scores
+    def _scores(self, rows: RowNumbers, query: Vectors) -> Vectors:
+        # Gathered and compared at once: the interpreter, which every product of a cell would let
+        # go of, may be long in coming back on a busy server.
+        return np.take(self._vectors, rows, axis=0, mode="clip") @ query
 
-    def _compare_most(
+    def _compare_allowed(
         self, cells: Cells, query: Vectors, count: int, allowed: Mask, share: float
     ) -> RowNumbers | None:
         budget = cells.allowed_budget(count, share)
-        order = cells.order(query)
         # A filter that goes with the query must not end the look-up sooner than none.
         wanted = max(budget / share, cells.budget(count))
         while True:
-            nearest = np.sort(order[: cells.reach(order, wanted)])
-            inside = np.concatenate([allowed[start:stop] for start, stop in cells.slices(nearest)])
-            compared = int(np.count_nonzero(inside))
-            if compared < _THIN * share * len(inside):
+            rows = cells.rows_of(cells.nearest(query, wanted))
+            inside = rows[allowed[rows]]
+            if len(inside) < _THIN * share * len(rows):
                 return None
-            if compared >= budget:
-                break
-            wanted *= 1.05 * budget / compared
-        scores = self._scan(cells, query, nearest)
-        scores[~inside] = -np.inf
-        return cells.rows_at(nearest, _best(scores, count))
-
-    def _compare_some(
-        self, cells: Cells, query: Vectors, count: int, allowed: Mask, share: float
-    ) -> RowNumbers | None:
-        budget = cells.allowed_budget(count, share)
-        least = cells.budget(count)
-        order = cells.order(query)
-        compared = passed = 0
-        scores: list[Vectors] = []
-        rows: list[RowNumbers] = []
-        scattered: list[RowNumbers] = []
-        for start, stop in cells.slices(order):
-            if cells.rows is not None:
-                members = cells.rows[start:stop]
-                inside = members[allowed[members]]
-                scattered.append(inside)
-            else:
-                inside = np.flatnonzero(allowed[start:stop])
-                if len(inside) < _DENSE * (stop - start):
-                    scattered.append(inside + start)
-                elif len(inside):
-                    scores.append((self._vectors[start:stop] @ query)[inside])
-                    rows.append(inside + start)
-            compared += len(inside)
-            passed += stop - start
-            if compared >= budget and passed >= least:
-                break
-            if passed > least and compared < _THIN * share * passed:
-                return None
-        gathered = np.concatenate([*scattered, np.empty(0, dtype=np.int64)])
-        scores.append(self._vectors[gathered] @ query)
-        rows.append(gathered)
-        found: RowNumbers = np.concatenate(rows)[_best(np.concatenate(scores), count)]
-        return found
+            if len(inside) >= budget:
+                return inside[_best(self._scores(inside, query), count)]
+            wanted *= 1.05 * budget / len(inside)
 
 
 def division_of(query: Vectors, divisions: Sequence[Cells]) -> int:

@@ -24,10 +24,10 @@ from tashihiki_server.index.build import (
     ORDER_FILE,
     REQUEST_FILE,
     VECTORS_FILE,
-    Request,
 )
 from tashihiki_server.index.calibration import Calibration
 from tashihiki_server.index.opening import open_index
+from tashihiki_server.index.request import Request
 from tashihiki_server.space.base import Vectors
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from lark import Lark, Token, Transformer, UnexpectedCharacters, UnexpectedInput, v_args
@@ -24,6 +24,8 @@ from tashihiki_server.query.ast import (
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 32
+# What callers ask again and again is short; parsing takes as long as a look-up.
+_REMEMBERED_LENGTH = 200
 FIELD = "query.expression"
 _QUOTES = {'"': '"', "'": "'", "“": "”"}
 
@@ -43,6 +45,15 @@ def parse_expression(text: str, field: str = FIELD) -> tuple[Term, ...]:
             remedy="Write at least one term, for example `person KR + HAPPY`.",
         )
     _check_size(text, field)
+    return _remembered(text, field) if len(text) <= _REMEMBERED_LENGTH else _parsed(text, field)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(text: str, field: str) -> tuple[Term, ...]:
+    return _parsed(text, field)
+
+
+def _parsed(text: str, field: str) -> tuple[Term, ...]:
     try:
         tree = _parser().parse(text)
         terms: tuple[Term, ...] = _Build(field).transform(tree)

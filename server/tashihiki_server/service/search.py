@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import weakref
 from collections.abc import Mapping
@@ -41,7 +42,6 @@ from tashihiki_server.service.hits.pages import (
 from tashihiki_server.service.hits.ranking import Ranking
 from tashihiki_server.service.hits.rerank import CANDIDATES, reranked, reranks
 from tashihiki_server.service.messages import (
-    struct,
     term_messages,
     unresolved_messages,
     vector_message,
@@ -109,17 +109,14 @@ class SearchApi:
                 asked = _composed(collection, request, resolution)
                 answer = self._first_page(request, collection, asked, options, condition)
             ids = answer.state.rows.ids(answer.ranking.rows).tolist()
-            items = collection.catalogue.items(ids, thumbnails=request.include_thumbnails)
-            changed = _changed(answer, items)
+            items = collection.hit_items(ids, thumbnails=request.include_thumbnails)
+            changed = _changed(answer, items, condition is not None)
             if not changed.any():
                 break
             if self._library.collection(request.collection) is not collection:
                 return self.search(request)
             if retry < RETRIES:
                 _wait_for_newer(collection, answer.state)
-        if condition is None:
-            # Nothing to contradict, so only what is gone is left out.
-            changed = np.array([identifier not in items for identifier in ids], dtype=bool)
         kept = answer.ranking.at(np.flatnonzero(~changed))
         return _response(request, replace(answer, ranking=kept), items)
 
@@ -311,10 +308,15 @@ def _grouped(
     return chosen
 
 
-def _changed(answer: _Answer, items: Mapping[str, StoredItem]) -> NDArray[np.bool_]:
-    """Which hits were written or deleted since the answer's state was published."""
+def _changed(answer: _Answer, items: Mapping[str, StoredItem], filtered: bool) -> NDArray[np.bool_]:
+    """Which hits were deleted since the answer's state was published.
+
+    Where there is a filter, also which were written: as they are now they may not pass it.
+    """
     view, rows = answer.state.rows, answer.ranking.rows
-    found = (items.get(identifier) for identifier in view.ids(rows).tolist())
+    found = [items.get(identifier) for identifier in view.ids(rows).tolist()]
+    if not filtered:
+        return np.array([item is None for item in found], dtype=bool)
     stored = [-1 if item is None else item.version for item in found]
     changed: NDArray[np.bool_] = np.array(stored, dtype=np.int64) != view.versions(rows)
     return changed
@@ -349,24 +351,27 @@ def _hits(answer: _Answer, items: Mapping[str, StoredItem]) -> list[search_pb2.H
     rows, composed, ranking = answer.state.rows, answer.query.composed, answer.ranking
     ids = rows.ids(ranking.rows).tolist()
     vectors = rows.take(ranking.rows).astype(np.float64)
-    contributions = composed.scale * (vectors @ composed.parts.astype(np.float64).T)
-    similarities = reported(composed, ranking.similarities)
+    contributions = (composed.scale * (vectors @ composed.parts.astype(np.float64).T)).tolist()
+    similarities = reported(composed, ranking.similarities).tolist()
+    posteriors = ranking.posteriors.tolist()
     shares = block_shares(answer.query.blocks, composed, vectors)
+    versions = rows.versions(ranking.rows).tolist()
     hits = []
     for number, (identifier, row) in enumerate(zip(ids, ranking.rows.tolist(), strict=True)):
+        item, posterior = items[identifier], posteriors[number]
+        # What was written since the state was published must not contradict its groups.
+        unchanged = item.version == versions[number]
         hit = search_pb2.Hit(
             id=identifier,
-            similarity=float(similarities[number]),
-            contributions=contributions[number].tolist(),
+            similarity=similarities[number],
+            contributions=contributions[number],
             blocks=shares.messages(number),
+            attributes=item.attributes if unchanged else rows.attributes(row),
+            thumbnail=item.thumbnail,
         )
-        if not np.isnan(ranking.posteriors[number]):
-            hit.posterior = float(ranking.posteriors[number])
-        item = items[identifier]
-        # What was written since the state was published must not contradict its groups.
-        unchanged = item.version == rows.version(row)
-        hit.attributes.update(item.attributes if unchanged else rows.attributes(row))
-        hit.metadata.CopyFrom(struct(item.metadata))
-        hit.thumbnail = item.thumbnail
+        if item.metadata:
+            hit.metadata.update(item.metadata)
+        if not math.isnan(posterior):
+            hit.posterior = posterior
         hits.append(hit)
     return hits

@@ -40,29 +40,28 @@ def block_shares(
 ) -> BlockShares:
     """Compares gallery vectors (hits, dimension) with a query, block by block."""
     vector = composed.vector.astype(np.float64)
-    similarities = np.zeros((len(hits), len(blocks)))
-    contributions = np.zeros_like(similarities)
-    for number, block in enumerate(blocks):
-        asked = vector[block.start : block.stop]
-        shown = hits[:, block.start : block.stop]
-        products = shown @ asked
-        lengths = np.linalg.norm(shown, axis=1) * np.linalg.norm(asked)
-        np.divide(products, lengths, out=similarities[:, number], where=lengths > 0)
-        contributions[:, number] = composed.scale * products
-    return BlockShares(np.clip(similarities, -1.0, 1.0), contributions)
+    starts = [block.start for block in blocks]
+    products = np.add.reduceat(hits * vector, starts, axis=1)
+    lengths = np.sqrt(np.add.reduceat(hits**2, starts, axis=1))
+    lengths *= np.sqrt(np.add.reduceat(vector**2, starts))
+    similarities = np.zeros_like(products)
+    np.divide(products, lengths, out=similarities, where=lengths > 0)
+    return BlockShares(np.clip(similarities, -1.0, 1.0), composed.scale * products)
 
 
 def block_messages(
     blocks: Sequence[Block], composed: Composed, vocabulary: Vocabulary
 ) -> list[composition_pb2.ComposedBlock]:
     """The blocks of a query, how much each weighs and what filled it."""
-    norms = [float(np.linalg.norm(composed.vector[b.start : b.stop])) for b in blocks]
-    total = sum(norms)
+    starts = [block.start for block in blocks]
+    norms = np.sqrt(np.add.reduceat(composed.vector.astype(np.float64) ** 2, starts))
+    filled = np.logical_or.reduceat(composed.parts != 0, starts, axis=1)
+    total = float(norms.sum())
     return [
         composition_pb2.ComposedBlock(
             facet=vocabulary.facet_name(block.facet) if block.facet else "",
             weight=norm / total,
-            terms=np.flatnonzero(composed.parts[:, block.start : block.stop].any(axis=1)).tolist(),
+            terms=np.flatnonzero(filled[:, number]).tolist(),
         )
-        for block, norm in zip(blocks, norms, strict=True)
+        for number, (block, norm) in enumerate(zip(blocks, norms.tolist(), strict=True))
     ]

@@ -77,8 +77,7 @@ class KeptQuery:
         content = hashlib.blake2b(self.digest, digest_size=8)
         for array in (self.query.composed.vector, self.head.similarities, self.head.posteriors):
             content.update(array.tobytes())
-        for identifier in self.head.ids:
-            content.update(identifier.encode() + b"\0")
+        content.update("\0".join(self.head.ids).encode())
         return int.from_bytes(content.digest(), "big")
 
     @property

@@ -1,0 +1,109 @@
+"""Divides rows into cells: around centroids fitted to them, or around those of the last index.
+
+Fitting is most of a build. Rows that come and go leave the centroids about where they were, so
+the last ones do until a search has to compare a larger share of the rows for the same recall.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tashihiki_server.index.base import RowNumbers
+from tashihiki_server.index.calibration import Calibration, Fitted
+from tashihiki_server.index.cells import Cells
+from tashihiki_server.index.kmeans import assign, fit_centroids
+from tashihiki_server.index.opening import read_cells
+from tashihiki_server.index.request import Request
+from tashihiki_server.space.base import Block, Vectors
+
+logger = logging.getLogger(__name__)
+
+CELLS_PER_ROOT = 8
+# Rows for which centroids do, to those that they were fitted to.
+_LEAST, _MOST = 0.6, 1.6
+# Share of the rows that must be compared, to that just after the fit. Another sample of
+# compositions alone makes it differ by a tenth or two.
+_WORN = 1.4
+
+
+def cell_count(rows: int) -> int:
+    """Into how many cells so many rows go.
+
+    Small cells leave out more, until looking for the nearest ones takes as long.
+    """
+    return max(1, round(CELLS_PER_ROOT * math.sqrt(rows)))
+
+
+@dataclass(frozen=True)
+class Divider:
+    """Divides rows by all coordinates, and by single blocks.
+
+    Attributes:
+        random: what is fitted is drawn by it.
+        fitted: what the given centroids were worth when they were fitted; None to fit.
+        centroids: of each division of the last index.
+    """
+
+    random: np.random.Generator
+    fitted: Fitted | None = None
+    centroids: Sequence[Vectors] = ()
+
+    @classmethod
+    def like(cls, request: Request, rows: int, random: np.random.Generator) -> Divider:
+        """With the centroids of the last index, where they may do for so many rows."""
+        previous, folder = request.previous, request.previous_folder
+        if previous is None or previous.fitted is None or folder is None:
+            return cls(random)
+        if not _LEAST <= rows / previous.fitted.rows <= _MOST:
+            return cls(random)
+        try:
+            read = [read_cells(folder, n, {}) for n in range(len(previous.fitted.cells))]
+        except (OSError, ValueError) as error:
+            logger.warning("the last index cannot be read again: %s", error)
+            return cls(random)
+        wanted = [(0, request.blocks[-1].stop), *((b.start, b.stop) for b in parted(request))]
+        if [cells.columns for cells in read] != wanted:
+            return cls(random)
+        return cls(random, previous.fitted, [cells.centroids for cells in read])
+
+    def whole(self, vectors: Vectors) -> tuple[Cells, RowNumbers]:
+        """Cells of rows (n, d) without settings, and the order that puts each cell's together."""
+        return self._divide(vectors, 0)
+
+    def by_block(self, vectors: Vectors, block: Block, number: int) -> Cells:
+        """Cells of one block's coordinates, the division of this number."""
+        part = np.ascontiguousarray(vectors[:, block.start : block.stop])
+        cells, rows = self._divide(part, number)
+        return replace(cells, columns=(block.start, block.stop), rows=rows)
+
+    def _divide(self, vectors: Vectors, number: int) -> tuple[Cells, RowNumbers]:
+        centroids = (
+            self.centroids[number]
+            if self.fitted
+            else fit_centroids(vectors, cell_count(len(vectors)), self.random)
+        )
+        cells = assign(vectors, centroids)
+        order = np.argsort(cells, kind="stable")
+        sizes = np.bincount(cells, minlength=len(centroids))
+        starts = np.append(0, np.cumsum(sizes[sizes > 0]))
+        return Cells((0, vectors.shape[1]), centroids[sizes > 0], starts, None, {}), order
+
+    def worn(self, calibration: Calibration) -> bool:
+        """Whether centroids that are used again make searches compare too much."""
+        if self.fitted is None or not calibration.cells:
+            return False
+        return any(
+            now[count] / calibration.rows > _WORN * then[count] / self.fitted.rows
+            for now, then in zip(calibration.cells, self.fitted.cells, strict=True)
+            for count in now
+        )
+
+
+def parted(request: Request) -> list[Block]:
+    """The blocks that have divisions of their own."""
+    return [block for block in request.blocks if block.facet]
