@@ -48,6 +48,25 @@ def test_an_empty_cell_is_a_missing_label(catalogue: Path) -> None:
     assert all(photo.metadata == {} for photo in dataset.photos)
 
 
+def test_a_column_of_numbers_is_kept_as_numbers(catalogue: Path) -> None:
+    catalogue.write_text(
+        "path,price,code,weight,ean,note\n"
+        "a.png,12,007,1.50,12345678901234567,3\n"
+        "b.png,-3,12,,2,many\n"
+        "c.png,0.5,13,2.0,3,5\n",
+        encoding="utf-8",
+    )
+    names = ["price", "code", "weight", "ean", "note"]
+    photos = read_table(catalogue, facets=["path"], metadata=names).photos
+    assert [photo.metadata["price"] for photo in photos] == [12, -3, 0.5]
+    assert [photo.metadata.get("weight") for photo in photos] == [1.5, None, 2]
+    # A code, an identifier of more digits than a number holds, and a text among numbers.
+    assert [photo.metadata["code"] for photo in photos] == ["007", "12", "13"]
+    assert photos[0].metadata["ean"] == "12345678901234567"
+    assert [photo.metadata["note"] for photo in photos] == ["3", "many", "5"]
+    assert type(photos[0].metadata["price"]) is int
+
+
 def test_a_byte_order_mark_is_not_part_of_the_first_column(catalogue: Path) -> None:
     catalogue.write_text(CSV, encoding="utf-8-sig")
     assert len(read_table(catalogue).photos) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +15,13 @@ class Photo:
         id: unique within its dataset.
         path: the file.
         attributes: facet → value; a facet whose label is missing is absent.
-        metadata: whatever else the catalogue says of it.
+        metadata: whatever else the catalogue says of it; a column of numbers as numbers.
     """
 
     id: str
     path: Path
     attributes: dict[str, str] = field(default_factory=dict)
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from tashihiki.errors import AlreadyExistsError, InvalidArgumentError
 from tashihiki_server.dataset.aliases import Aliases
 from tashihiki_server.dataset.failure import checked, unknown_column
+from tashihiki_server.dataset.numbers import are_numbers, as_number
 from tashihiki_server.dataset.photo import Dataset, Photo, Skipped
 from tashihiki_server.dataset.rows import Row, read_rows
 
@@ -31,7 +32,8 @@ def read_table(
         id_column: default: the path as the table has it.
         facets: the columns that are facets; by default every column whose values repeat, that
             is with at most half as many distinct values as filled cells.
-        metadata: the columns that are kept as metadata; by default all the others.
+        metadata: the columns that are kept as metadata; by default all the others. Those whose
+            filled cells are all numbers are kept as numbers, which filters compare.
         image_root: what paths are relative to; by default the table's folder.
 
     Raises:
@@ -58,8 +60,9 @@ def read_table(
         if metadata is not None
         else [name for name in columns if name not in special and name not in chosen]
     )
+    numeric = {name for name in kept if are_numbers(row[name] for row in rows)}
     reader = _RowReader(
-        where, id_column, chosen, kept, aliases or Aliases(), image_root or path.parent
+        where, id_column, chosen, kept, numeric, aliases or Aliases(), image_root or path.parent
     )
     return checked(_read(reader, rows), path)
 
@@ -73,6 +76,7 @@ class _RowReader:
         id_column: str | None,
         facets: list[str],
         metadata: list[str],
+        numeric: set[str],
         aliases: Aliases,
         root: Path,
     ) -> None:
@@ -80,6 +84,7 @@ class _RowReader:
         self.id_column = id_column or path_column
         self.facets = facets
         self.metadata = metadata
+        self.numeric = numeric
         self.aliases = aliases
         self.root = root
 
@@ -96,7 +101,11 @@ class _RowReader:
         if not there:
             return Skipped(path, "there is no such file")
         attributes = {f: self.aliases.value(f, row[f]) for f in self.facets if row[f]}
-        metadata = {name: row[name] for name in self.metadata if row[name]}
+        metadata = {
+            name: as_number(row[name]) if name in self.numeric else row[name]
+            for name in self.metadata
+            if row[name]
+        }
         return Photo(row[self.id_column], path, attributes, metadata)
 
 
