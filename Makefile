@@ -30,8 +30,9 @@ lint: $(VENV)/dev ## Formatting, types, and generated code that is current.
 proto: ## Generate client/tashihiki/v1 from proto/.
 	proto/generate.sh ../client
 
-bench: $(VENV)/bench ## Measure; docs/performance.md has the tables.
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/bench ## Measure what takes minutes, and write docs/performance.md.
+	$(BIN)/python -m benchmarks encoder transport start queries rivals overload
+	$(BIN)/python -m benchmarks document
 
 evaluation: $(VENV)/dev ## Evaluate the demo, and FASHION; docs/evaluation.md has the tables.
 	$(BIN)/tashihiki demo --out $(REPORTS)/demo
@@ -58,6 +59,7 @@ $(VENV)/dev: $(VENV)/server
 	@echo Installing what training and the tests need …
 	$(BIN)/pip install --quiet $(TORCH)
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	PYTHON=$(PYTHON) ./setup.sh $(VENV) chromium
 	touch $@
 
 $(VENV)/bench: $(VENV)/dev

@@ -1,1 +1,1 @@
-"""Measurements behind docs/performance.md; all rivals of a table run in the same process."""
+"""Measurements behind docs/performance.md; all rivals of a table run in turns."""

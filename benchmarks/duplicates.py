@@ -7,13 +7,14 @@ import io
 import os
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from benchmarks.timing import table
+from benchmarks.results import Table
 from tashihiki_server.demo.gallery import draw_faces, draw_items
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.encoder.openvino import OpenVinoEncoder
@@ -28,8 +29,25 @@ _LONGEST = 1024
 _Picture = Image.Image
 
 
-def main(options: Sequence[str] = ()) -> str:
-    """A table for the demo's faces and items, and for a folder of photos if there is one."""
+@dataclass(frozen=True)
+class _Counted:
+    """A set of pictures.
+
+    Attributes:
+        name: of the set.
+        count: of the pairs of different pictures.
+        pairs: how many of them reach each similarity.
+        copies: the share that reaches each similarity, by the alteration.
+    """
+
+    name: str
+    count: int
+    pairs: Sequence[int]
+    copies: Mapping[str, Sequence[float]]
+
+
+def main(options: Sequence[str] = ()) -> list[Table]:
+    """In each cell the demo's faces, its items, and a folder of photos if there is one."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks duplicates")
     parser.add_argument("--photos", type=Path, help="a folder of photos of which no two are alike")
     photos: Path | None = parser.parse_args(options).photos
@@ -44,26 +62,40 @@ def main(options: Sequence[str] = ()) -> str:
         faces, items = Path(folder, "faces"), Path(folder, "items")
         draw_faces(faces, seed=0)
         draw_items(items, seed=0)
-        tables = [_table("Demo faces", faces, embed), _table("Demo items", items, embed)]
+        sets = [_counted("faces", faces, embed), _counted("items", items, embed)]
     if photos is not None:
-        tables.append(_table("Photos", photos, embed))
+        sets.append(_counted("photos", photos, embed))
     embedder.close()
-    return "\n\n".join(tables)
+    return [_table(sets)]
 
 
-def _table(title: str, folder: Path, embed: Callable[[Sequence[bytes]], Vectors]) -> str:
+def _table(sets: Sequence[_Counted]) -> Table:
+    counts = ", ".join(str(one.count) for one in sets)
+    rows = [[f"pairs of different pictures, of {counts}", *_merged(one.pairs for one in sets)]]
+    for name in _ALTERATIONS:
+        shares = ([f"{100 * share:.0f}" for share in one.copies[name]] for one in sets)
+        rows.append([name, *(f"{cell} %" for cell in _merged(shares))])
+    title = f"Altered copies and other pictures: {', '.join(one.name for one in sets)}"
+    return Table("duplicates", title, ["cosine at least", *map(str, SIMILARITIES)], rows)
+
+
+def _merged(cells: Iterable[Sequence[object]]) -> list[str]:
+    return [", ".join(map(str, several)) for several in zip(*cells, strict=True)]
+
+
+def _counted(name: str, folder: Path, embed: Callable[[Sequence[bytes]], Vectors]) -> _Counted:
     paths = sorted(p for p in folder.rglob("*") if p.suffix in (".jpg", ".jpeg", ".png", ".tiff"))
     vectors = embed([path.read_bytes() for path in paths])
     pairs = (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]
-    rows = [["pairs of different pictures", *(str((pairs >= s).sum()) for s in SIMILARITIES)]]
+    alike = [int((pairs >= s).sum()) for s in SIMILARITIES]
     chosen = random.Random(0).sample(range(len(paths)), min(COPIES, len(paths)))
     originals = [_opened(paths[place]) for place in chosen]
-    for name, alter in _ALTERATIONS.items():
+    shares = {}
+    for alteration, alter in _ALTERATIONS.items():
         copies = embed([alter(picture) for picture in originals])
         cosines = (copies * vectors[chosen]).sum(axis=1)
-        rows.append([name, *(f"{(cosines >= s).mean():.0%}" for s in SIMILARITIES)])
-    header = ["cosine at least", *map(str, SIMILARITIES)]
-    return f"{title}: {len(paths)} pictures, {len(pairs)} pairs\n\n" + table(header, rows)
+        shares[alteration] = [float((cosines >= s).mean()) for s in SIMILARITIES]
+    return _Counted(name, len(pairs), alike, shares)
 
 
 def _opened(path: Path) -> _Picture:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from benchmarks import built_index
 from benchmarks.generated import Gallery, clustered, compositions, factored
-from benchmarks.timing import table
+from benchmarks.results import Table
 from tashihiki_server.index.calibration import Calibration
 from tashihiki_server.index.opening import open_index
 from tashihiki_server.space.base import Vectors
@@ -78,24 +78,28 @@ class Point:
         return 1000 * statistics.median(self.seconds)
 
 
-def main(arguments: Sequence[str] = ()) -> str:
+def main(arguments: Sequence[str] = ()) -> list[Table]:
     """Tables of builds and of curves, and a picture of the curves."""
     options = _options(arguments)
     os.environ.update(_ONE_THREAD)
-    parts = []
+    tables: list[Table] = []
     curves: dict[str, dict[str, dict[Setting, Point]]] = {}
     for case in options.cases:
         with tempfile.TemporaryDirectory() as folder:
             built, curves[case] = _compare(case, options, Path(folder))
-        parts.append(_report(case, options, built, curves[case]))
+        tables += _report(case, options, built, curves[case])
     if options.images:
-        _draw(curves, Path(options.images) / "engines.png", options.items)
-    return "\n\n".join(parts)
+        _draw(
+            curves,
+            Path(options.images) / "engines.png",
+            {case: _count(case, options) for case in curves},
+        )
+    return tables
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("engines", description=__doc__)
-    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--items", type=int, default=0, help="0 for those of each case")
     parser.add_argument("--dimension", type=int, default=1280, help="of the case `sum`")
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
@@ -109,6 +113,7 @@ CASES: dict[str, Callable[[int, int], Gallery]] = {
     "factored": lambda count, dimension: factored(count),
     "sum": clustered,
 }
+ITEMS = {"factored": 100_000, "sum": 30_000}
 
 
 # One engine, in its process
@@ -296,7 +301,7 @@ def _asked(engine: Engine, queries: Vectors, setting: Setting) -> tuple[list[Row
 def _compare(
     case: str, options: argparse.Namespace, folder: Path
 ) -> tuple[dict[str, Built], dict[str, dict[Setting, Point]]]:
-    gallery = CASES[case](options.items, options.dimension)
+    gallery = CASES[case](_count(case, options), options.dimension)
     queries = compositions(gallery, options.queries)
     least = np.array([np.sort(gallery.vectors @ q)[-NEIGHBOURS] for q in queries])
     np.savez(
@@ -353,12 +358,17 @@ def _fastest(curve: dict[Setting, Point]) -> tuple[Setting, Point] | None:
     return min(enough, key=lambda pair: pair[1].milliseconds) if enough else None
 
 
+def _count(case: str, options: argparse.Namespace) -> int:
+    count: int = options.items or ITEMS[case]
+    return count
+
+
 def _report(
     case: str,
     options: argparse.Namespace,
     built: dict[str, Built],
     curves: dict[str, dict[Setting, Point]],
-) -> str:
+) -> list[Table]:
     rows = []
     for name, facts in built.items():
         fastest = _fastest(curves[name])
@@ -375,8 +385,8 @@ def _report(
             ]
         )
     title = (
-        f"{options.items} rows, case `{case}`, composed queries, one thread: the fastest setting"
-        f" with recall@{NEIGHBOURS} of at least {TARGET}"
+        f"{_count(case, options)} rows, case `{case}`, composed queries, one thread: the fastest"
+        f" setting with recall@{NEIGHBOURS} of at least {TARGET}"
     )
     header = ["engine", "build, s", "peak, MB", "memory, MB", "p50, ms", "recall", "setting"]
     curve = [
@@ -384,11 +394,16 @@ def _report(
         for name, points in curves.items()
         for setting, point in points.items()
     ]
-    every = table(["engine", "setting", "recall", "p50, ms"], curve)
-    return f"{title}\n\n{table(header, rows)}\n\nAll settings\n\n{every}"
+    every = ["engine", "setting", "recall", "p50, ms"]
+    return [
+        Table(case, title, header, rows),
+        Table(f"{case}-settings", f"Case `{case}`, all settings", every, curve),
+    ]
 
 
-def _draw(curves: dict[str, dict[str, dict[Setting, Point]]], path: Path, items: int) -> None:
+def _draw(
+    curves: dict[str, dict[str, dict[Setting, Point]]], path: Path, items: dict[str, int]
+) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -411,7 +426,7 @@ def _draw(curves: dict[str, dict[str, dict[Setting, Point]]], path: Path, items:
         place.set_xlim(left=0.8, right=1.005)
         place.set_xlabel(f"recall@{NEIGHBOURS}")
         place.set_ylabel("milliseconds, median")
-        place.set_title(f"{case}, {items} rows")
+        place.set_title(f"{case}, {items[case]} rows")
         place.legend(fontsize=8)
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)

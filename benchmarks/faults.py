@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.timing import table
+from benchmarks.results import Table
 from kills import KillCampaign, Tally
 from tashihiki.v1 import catalog_pb2
 from tiny_encoder import write_tiny_encoder
@@ -24,7 +24,7 @@ KINDS = {
 }
 
 
-def main(arguments: Sequence[str] = ()) -> str:
+def main(arguments: Sequence[str] = ()) -> list[Table]:
     """A table of what was met; an AssertionError says what was lost or came back."""
     parser = argparse.ArgumentParser("faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=100, help="half of them in each space")
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] = ()) -> str:
     header = ["space", "kills", "requests answered", "in doubt", "indexes", "spaces", "snapshots"]
     header += ["cut short", "restored", "start to answer: median, s", "slowest, s"]
     title = f"kill -9, {options.items} still items: no write lost, no removed item back"
-    return f"{title}\n\n{table(header, rows)}"
+    return [Table("faults", title, header, rows)]
 
 
 def _row(name: str, tally: Tally) -> list[str]:

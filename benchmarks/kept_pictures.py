@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.timing import table
+from benchmarks.results import Table
 from tashihiki_server.demo.gallery import draw_faces, draw_items
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.encoder.openvino import OpenVinoEncoder
@@ -22,7 +22,7 @@ QUALITIES = (85, 90, 92)
 PHOTOS = 100
 
 
-def main(options: Sequence[str] = ()) -> str:
+def main(options: Sequence[str] = ()) -> list[Table]:
     """A table for the demo's pictures, and for a folder of photos if there is one."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks kept_pictures")
     parser.add_argument("--photos", type=Path, help="a folder of photos")
@@ -33,10 +33,10 @@ def main(options: Sequence[str] = ()) -> str:
         tables = [_table("Demo", Path(folder))]
     if photos is not None:
         tables.append(_table("Photos", photos))
-    return "\n\n".join(tables)
+    return tables
 
 
-def _table(title: str, folder: Path) -> str:
+def _table(title: str, folder: Path) -> Table:
     paths = sorted(p for p in folder.rglob("*") if p.suffix in (".jpg", ".jpeg", ".png", ".tiff"))
     files = [path.read_bytes() for path in random.Random(0).sample(paths, min(PHOTOS, len(paths)))]
     embedder, encoder = Embedder(ImageLimits(), 1), OpenVinoEncoder(SHIPPED_ENCODER)
@@ -62,4 +62,4 @@ def _table(title: str, folder: Path) -> str:
     embedder.close()
     header = ["edge", "JPEG quality", "KiB, mean", "cosine, mean", "5th percentile"]
     note = f"the nearest other picture has {others.max(axis=1).mean():.4f} on average"
-    return f"{title}: {len(files)} pictures; {note}\n\n" + table(header, rows)
+    return Table(title.lower(), f"{title}: {len(files)} pictures; {note}", header, rows)

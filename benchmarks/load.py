@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.bundle import write_bundle
-from benchmarks.generated import unit
-from benchmarks.timing import table
+from benchmarks.filled_server import COLLECTION, SPACES, Filling, fill, settled
+from benchmarks.generated_items import Drawn, Items, Kind, item_id
+from benchmarks.results import Table
 from server_process import ServerProcess, running
 from tashihiki.v1 import (
     catalog_pb2,
@@ -35,18 +36,12 @@ from tashihiki.v1 import (
 )
 from tashihiki_server.space.base import Vectors
 
-COLLECTION = "items"
-COLOURS, SHAPES = 12, 7
 # Of the items; the others are written to.
 STILL = 0.5
 # Numbers of items that writers add, for each turn.
 NEW = 10_000_000
 BATCH = 25
 TIMEOUT = 60.0
-KINDS = {
-    "sum": catalog_pb2.SPACE_KIND_SUM,
-    "factored": catalog_pb2.SPACE_KIND_FACTORED,
-}
 
 
 @dataclass(frozen=True)
@@ -102,7 +97,7 @@ class Seen:
         self.late += other.late
 
 
-def main(arguments: Sequence[str] = ()) -> str:
+def main(arguments: Sequence[str] = ()) -> list[Table]:
     """A table with a row for each pace."""
     options = _options(arguments)
     with tempfile.TemporaryDirectory(dir=options.data) as folder:
@@ -110,8 +105,8 @@ def main(arguments: Sequence[str] = ()) -> str:
         write_bundle(bundle, options.dimension)
         with running(data, bundle) as server:
             begin = time.perf_counter()
-            _fill(server, options)
-            ready = _settled(server)
+            fill(server, Filling(options.items, Kind(options.dimension), options.space))
+            ready = settled(server)
             title = (
                 f"{options.items} items of {options.dimension} dimensions, space"
                 f" `{options.space}`, filled and indexed in {ready - begin:.0f} s"
@@ -121,14 +116,14 @@ def main(arguments: Sequence[str] = ()) -> str:
     header += ["searches/s under load", "p50, ms", "p99, ms", "p99 ratio", "items written/s"]
     header += ["write p50, ms", "write p99, ms", "visible p99, ms", "indexes folded"]
     header += ["errors", "writes not seen", "writes late"]
-    return f"{title}\n\n{table(header, rows)}"
+    return [Table("load", title, header, rows)]
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("load", description=__doc__)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--dimension", type=int, default=128)
-    parser.add_argument("--space", choices=list(KINDS), default="factored")
+    parser.add_argument("--space", choices=list(SPACES), default="factored")
     parser.add_argument("--searchers", type=int, default=16)
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--write-rate", type=float, default=500.0, help="items a second, of all")
@@ -143,64 +138,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0, help="with writers")
     parser.add_argument("--data", default=None, help="folder for the data; a temporary one if none")
     return parser.parse_args(arguments)
-
-
-# Items
-
-
-class _Items:
-    """Items whose colour and shape show in their vectors, beside much that does not."""
-
-    def __init__(self, dimension: int, seed: int) -> None:
-        shared = np.random.default_rng(0)
-        self._colours = shared.normal(size=(COLOURS, dimension)).astype(np.float32)
-        self._shapes = shared.normal(size=(SHAPES, dimension)).astype(np.float32)
-        self._looks = shared.normal(size=(24, dimension)).astype(np.float32)
-        self._random = np.random.default_rng(seed)
-
-    def draw(self, count: int) -> list[tuple[Vectors, dict[str, str]]]:
-        colours = self._random.integers(COLOURS, size=count)
-        shapes = self._random.integers(SHAPES, size=count)
-        looks = self._random.normal(size=(count, 24)).astype(np.float32) @ self._looks / 4
-        points = np.abs(self._colours[colours] + self._shapes[shapes] + looks)
-        return [
-            (vector, {"colour": f"c{colour}", "shape": f"s{shape}"})
-            for vector, colour, shape in zip(unit(points), colours, shapes, strict=True)
-        ]
-
-
-def _message(number: int, vector: Vectors, labels: dict[str, str]) -> catalog_pb2.ItemInput:
-    return catalog_pb2.ItemInput(
-        id=f"i{number:09d}",
-        vector=composition_pb2.Vector(values=vector.tolist()),
-        attributes=labels,
-    )
-
-
-def _fill(server: ServerProcess, options: argparse.Namespace) -> None:
-    collection = catalog_pb2.Collection(
-        name=COLLECTION, space=catalog_pb2.Space(kind=KINDS[options.space])
-    )
-    server.catalog.CreateCollection(catalog_pb2.CreateCollectionRequest(collection=collection))
-    items = _Items(options.dimension, 1)
-    for start in range(0, options.items, 1000):
-        drawn = items.draw(min(1000, options.items - start))
-        messages = [_message(start + n, *item) for n, item in enumerate(drawn)]
-        server.catalog.UpsertItems(
-            catalog_pb2.UpsertItemsRequest(collection=COLLECTION, items=messages)
-        )
-
-
-def _settled(server: ServerProcess) -> float:
-    """When neither a space nor an index is pending, for two seconds on end."""
-    calm = 0.0
-    while not calm or time.perf_counter() - calm < 2:
-        request = catalog_pb2.GetCollectionRequest(name=COLLECTION)
-        found = server.catalog.GetCollection(request).collection
-        busy = found.space_pending or found.index.pending or found.stale_prototype_count
-        calm = 0.0 if busy else calm or time.perf_counter()
-        time.sleep(0.1)
-    return calm
 
 
 # Clients, in processes of their own
@@ -254,8 +191,9 @@ def _search(plan: Plan, number: int) -> Seen:
 
 def _query(plan: Plan, random: np.random.Generator) -> search_pb2.SearchRequest:
     """An item with another colour, two values, or an item without its shape."""
-    colour, shape = random.integers(COLOURS), random.integers(SHAPES)
-    item = f"i{random.integers(int(plan.items * STILL)):09d}"
+    kind = Kind(plan.dimension)
+    colour, shape = random.integers(kind.colours), random.integers(kind.shapes)
+    item = item_id(int(random.integers(int(plan.items * STILL))))
     forms = (
         f"this item - colour + colour:c{colour}",
         f"colour:c{colour} + shape:s{shape}",
@@ -271,7 +209,7 @@ def _query(plan: Plan, random: np.random.Generator) -> search_pb2.SearchRequest:
 def _write(plan: Plan, number: int) -> Seen:
     """Replaces, adds and removes items of its own, and looks for them."""
     random = np.random.default_rng([plan.turn, number])
-    items = _Items(plan.dimension, int(random.integers(2**31)))
+    items = Items(Kind(plan.dimension), int(random.integers(2**31)))
     seen = Seen()
     first = int(plan.items * STILL)
     mine = list(range(first + number, plan.items, plan.clients))[plan.turn :: plan.turns]
@@ -302,7 +240,7 @@ def _write(plan: Plan, number: int) -> Seen:
                     drawn = items.draw(BATCH)
                     _upsert(catalog, numbers, drawn)
                     seen.seconds.append(time.perf_counter() - begin)
-                    _check_there(search, numbers[0], drawn[0][0], seen)
+                    _check_there(search, numbers[0], drawn[0].vector, seen)
                     seen.visible.append(time.perf_counter() - begin)
                 seen.written += BATCH
             except grpc.RpcError as error:
@@ -313,16 +251,16 @@ def _write(plan: Plan, number: int) -> Seen:
 def _upsert(
     catalog: catalog_pb2_grpc.CatalogServiceStub,
     numbers: Sequence[int],
-    drawn: Sequence[tuple[Vectors, dict[str, str]]],
+    drawn: Sequence[Drawn],
 ) -> None:
-    messages = [_message(n, *item) for n, item in zip(numbers, drawn, strict=True)]
+    messages = [item.message(n) for n, item in zip(numbers, drawn, strict=True)]
     request = catalog_pb2.UpsertItemsRequest(collection=COLLECTION, items=messages)
     catalog.UpsertItems(request, timeout=TIMEOUT)
 
 
 def _remove(catalog: catalog_pb2_grpc.CatalogServiceStub, numbers: Sequence[int]) -> None:
     request = catalog_pb2.DeleteItemsRequest(
-        collection=COLLECTION, ids=[f"i{number:09d}" for number in numbers]
+        collection=COLLECTION, ids=[item_id(number) for number in numbers]
     )
     catalog.DeleteItems(request, timeout=TIMEOUT)
 
@@ -334,14 +272,14 @@ def _check_there(
     query = composition_pb2.Query(composition=composition_pb2.Composition(terms=[term]))
     request = search_pb2.SearchRequest(collection=COLLECTION, query=query, limit=1)
     (hit,) = search.Search(request, timeout=TIMEOUT).hits
-    if hit.id != f"i{number:09d}" or hit.similarity < 0.9999:
+    if hit.id != item_id(number) or hit.similarity < 0.9999:
         seen.missed.append(f"{number}: {hit.id} at {hit.similarity}")
 
 
 def _check_gone(catalog: catalog_pb2_grpc.CatalogServiceStub, number: int, seen: Seen) -> None:
     try:
         catalog.GetItem(
-            catalog_pb2.GetItemRequest(collection=COLLECTION, id=f"i{number:09d}"), timeout=TIMEOUT
+            catalog_pb2.GetItemRequest(collection=COLLECTION, id=item_id(number)), timeout=TIMEOUT
         )
     except grpc.RpcError as error:
         if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.NOT_FOUND:
@@ -362,7 +300,7 @@ def _row(
         where = f"127.0.0.1:{server.port}"
         return Plan(where, options.items, options.dimension, seconds, clients, pace, turn, turns)
 
-    _settled(server)
+    settled(server)
     (idle,) = _together((_search, plan(options.idle, options.searchers, rate)))
     with _Folds(data / "collections" / COLLECTION / "derived") as folds:
         loaded, written = _together(

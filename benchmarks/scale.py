@@ -23,7 +23,7 @@ import psutil
 
 from benchmarks.bundle import write_bundle
 from benchmarks.generated import CHUNK, clustered_chunks, summed, unit
-from benchmarks.timing import table
+from benchmarks.results import Table
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.library import Library
 
@@ -37,7 +37,7 @@ _BATCH = 1000
 Facts = dict[str, Any]
 
 
-def main(arguments: Sequence[str] = ()) -> str:
+def main(arguments: Sequence[str] = ()) -> list[Table]:
     """A table with a row for each size, and a picture of it."""
     parser = argparse.ArgumentParser("scale", description=__doc__)
     parser.add_argument("--max", type=int, default=SIZES[-1], help="largest number of items")
@@ -187,7 +187,7 @@ STEPS: dict[str, Callable[[Path, int, int], Facts]] = {
 # The answer
 
 
-def _report(found: Sequence[Facts], dimension: int) -> str:
+def _report(found: Sequence[Facts], dimension: int) -> list[Table]:
     rows = [
         [
             str(facts["count"]),
@@ -207,7 +207,8 @@ def _report(found: Sequence[Facts], dimension: int) -> str:
     header = ["items", "fill, s", "index after it, s", "open, s", "p50, ms", "p99, ms"]
     header += [f"recall@{NEIGHBOURS}", "route", "memory, MB", "peak of fill and build, MB"]
     header += ["disk, MB"]
-    return f"Items of {dimension} generated dimensions, composed queries\n\n{table(header, rows)}"
+    title = f"Items of {dimension} generated dimensions, composed queries"
+    return [Table("scale", title, header, rows)]
 
 
 def _draw(found: Sequence[Facts], path: Path, dimension: int) -> None:

@@ -7,12 +7,13 @@ the callers are at full load.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import multiprocessing
 import statistics
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from multiprocessing.connection import Connection
 
@@ -20,7 +21,7 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from benchmarks.timing import table
+from benchmarks.results import Table
 from tashihiki.v1 import catalog_pb2, catalog_pb2_grpc
 
 SECONDS = 3.0
@@ -31,8 +32,9 @@ THREADS = 6
 _MATRIX = np.random.default_rng(0).random((800, 1280), dtype=np.float32)
 
 
-def main() -> str:
-    """A table: calls a second, and the slowest health check in a hundred under load."""
+def main(arguments: Sequence[str] = ()) -> list[Table]:
+    """Calls a second, and the slowest health check in a hundred under load."""
+    argparse.ArgumentParser("transport", description=__doc__).parse_args(arguments)
     servers = {"grpc.aio + threads": _serve_aio, "thread pool": _serve_threads}
     rows = []
     for size, length in SIZES.items():
@@ -41,7 +43,7 @@ def main() -> str:
                 rate, check = (statistics.median(part) for part in zip(*found, strict=True))
                 rows.append([size, str(callers), name, f"{rate:.0f}", f"{1000 * check:.1f}"])
     header = ["request", "callers", "server", "calls/s", "health check p99, ms"]
-    return "Transport, medians of three turns\n\n" + table(header, rows)
+    return [Table("transport", "Transport, medians of three turns", header, rows)]
 
 
 def _compare(

@@ -22,7 +22,7 @@ import psutil
 
 from benchmarks.bundle import write_bundle
 from benchmarks.generated import clustered, compositions
-from benchmarks.timing import table
+from benchmarks.results import Table
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.library import Library
@@ -38,7 +38,7 @@ CALM_SECONDS = 120.0
 Facts = dict[str, Any]
 
 
-def main(arguments: Sequence[str] = ()) -> str:
+def main(arguments: Sequence[str] = ()) -> list[Table]:
     """A table with the fresh collection, the worn one and their ratios."""
     parser = argparse.ArgumentParser("turnover", description=__doc__)
     parser.add_argument("--items", type=int, default=100_000)
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] = ()) -> str:
     header = ["collection", f"recall@{NEIGHBOURS}", "memory of the process that wrote, MB"]
     header += ["memory opened again, MB", "disk, MB", "p50, ms"]
     title = f"{options.items // 2} of {options.items} items of {options.dimension} dimensions left"
-    return f"{title}\n\n{table(header, rows)}"
+    return [Table("turnover", title, header, rows)]
 
 
 def _cells(facts: Facts) -> list[str]:

@@ -113,6 +113,8 @@ def serve_to_the_end(
 
 def _serve(data: Path, bundle: Path, address: str, *options: str) -> list[str]:
     where = ["--data", str(data), "--encoder", str(bundle), "--address", address]
+    if "--gallery" not in options:
+        where += ["--gallery", "off"]
     return [COMMAND, "serve", *where, *options]
 
 

@@ -57,6 +57,7 @@ from tashihiki.results import (
     ResolvedTerm,
     SearchResult,
     SearchRoute,
+    Timings,
     UnresolvedTerm,
 )
 from tashihiki.snapshots import Snapshot
@@ -108,6 +109,7 @@ __all__ = [
     "StoredItem",
     "TLSConfig",
     "TashihikiError",
+    "Timings",
     "UnavailableError",
     "UnknownError",
     "UnresolvedTerm",

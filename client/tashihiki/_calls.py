@@ -83,6 +83,7 @@ def compose(
     vectors: Mapping[str, ArrayLike] | None,
     missing_items: MissingItems,
     mode: Mode,
+    timings: bool,
 ) -> Call[ComposeResult]:
     """Compose."""
     request = search_pb2.ComposeRequest(
@@ -90,6 +91,7 @@ def compose(
         query=_requests.query_message(query, this_item, this_image, images, vectors),
         missing_items=_requests.missing_items(missing_items),
         attribute_mode=_requests.attribute_mode(mode),
+        include_timings=timings,
     )
     return _search("Compose", request, search_pb2.ComposeResponse, _responses.compose_result)
 

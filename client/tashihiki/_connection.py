@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Generator
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from tashihiki import status
 from tashihiki._address import complete_address
 from tashihiki._calls import Call
 from tashihiki._channel import ChannelOptions, channel_options, credentials
+from tashihiki._overload import Attempts
 from tashihiki.config import KeepAliveConfig, RetryConfig, TLSConfig
 from tashihiki.errors import (
     DeadlineExceededError,
@@ -44,12 +46,14 @@ class Settings:
         self.target = complete_address(target)
         self.timeout = checked_timeout(timeout)
         self.wait_for_ready = wait_for_ready
+        self.max_attempts = retry.max_attempts
         self.credentials = None if tls is None else credentials(tls)
         self.options = channel_options(retry, keep_alive, tls, options)
 
-    def deadline(self, timeout: float | None) -> float:
-        """Seconds for one call: its own timeout or the client's."""
-        return self.timeout if timeout is None else checked_timeout(timeout)
+    def attempts(self, timeout: float | None) -> Attempts:
+        """Those at one call, within its own timeout or the client's."""
+        seconds = self.timeout if timeout is None else checked_timeout(timeout)
+        return Attempts(self.max_attempts, seconds)
 
     def failure(self, error: grpc.RpcError) -> TashihikiError:
         """The typed error, with a remedy where the server could give none."""
@@ -66,7 +70,7 @@ class Connection:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._closed = False
+        self._closed = threading.Event()
         target, options = settings.target, settings.options
         self._channel = (
             grpc.insecure_channel(target, options)
@@ -76,49 +80,71 @@ class Connection:
 
     def run(self, call: Call[Result], timeout: float | None) -> Result:
         """Performs one call."""
-        deadline = self._settings.deadline(timeout)
-        if self._closed:
-            raise client_closed()
-        try:
-            response = _method(self._channel, call)(
-                call.request, timeout=deadline, wait_for_ready=self._settings.wait_for_ready
-            )
-        except grpc.RpcError as error:
-            raise self._settings.failure(error) from error
-        except ValueError as error:
-            # gRPC's answer when another thread closes the channel at this moment.
-            if self._closed:
-                raise client_closed() from error
-            raise
-        return call.read(response)
+        attempts = self._settings.attempts(timeout)
+        while True:
+            self._check_open()
+            try:
+                response = _method(self._channel, call)(
+                    call.request,
+                    timeout=attempts.remaining,
+                    wait_for_ready=self._settings.wait_for_ready,
+                )
+            except grpc.RpcError as error:
+                self._pause(attempts, error)
+            except ValueError as error:
+                # gRPC's answer when another thread closes the channel at this moment.
+                if self._closed.is_set():
+                    raise client_closed() from error
+                raise
+            else:
+                return call.read(response)
 
     def stream(self, call: Call[Result], timeout: float | None) -> Generator[Result, None, None]:
         """The answers to one call as they come; the call is cancelled when nobody reads on.
 
-        gRPC repeats a call that fails before its first answer, as it does any other.
+        A call that fails before its first answer is repeated as any other.
         """
-        deadline = self._settings.deadline(timeout)
-        if self._closed:
+        attempts = self._settings.attempts(timeout)
+        answered = False
+        while True:
+            self._check_open()
+            try:
+                responses = _streaming_method(self._channel, call)(
+                    call.request,
+                    timeout=attempts.remaining,
+                    wait_for_ready=self._settings.wait_for_ready,
+                )
+            except ValueError as error:
+                if self._closed.is_set():
+                    raise client_closed() from error
+                raise
+            try:
+                for response in responses:
+                    answered = True
+                    yield call.read(response)
+                return
+            except grpc.RpcError as error:
+                if answered:
+                    raise self._settings.failure(error) from error
+                self._pause(attempts, error)
+            finally:
+                responses.cancel()
+
+    def _check_open(self) -> None:
+        if self._closed.is_set():
             raise client_closed()
-        try:
-            responses = _streaming_method(self._channel, call)(
-                call.request, timeout=deadline, wait_for_ready=self._settings.wait_for_ready
-            )
-        except ValueError as error:
-            if self._closed:
-                raise client_closed() from error
-            raise
-        try:
-            for response in responses:
-                yield call.read(response)
-        except grpc.RpcError as error:
-            raise self._settings.failure(error) from error
-        finally:
-            responses.cancel()
+
+    def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
+        """Waits until the call may be sent again, or raises what it failed with."""
+        failure = self._settings.failure(error)
+        seconds = attempts.pause(failure)
+        if seconds is None:
+            raise failure from error
+        self._closed.wait(seconds)
 
     def close(self) -> None:
         """Cancels what is under way and hangs up."""
-        self._closed = True
+        self._closed.set()
         self._channel.close()
 
 
@@ -133,32 +159,53 @@ class AsyncConnection:
 
     async def run(self, call: Call[Result], timeout: float | None) -> Result:
         """Performs one call."""
-        deadline = self._settings.deadline(timeout)
-        channel = self._open()
-        try:
-            response = await _method(channel, call)(
-                call.request, timeout=deadline, wait_for_ready=self._settings.wait_for_ready
-            )
-        except grpc.RpcError as error:
-            raise self._settings.failure(error) from error
-        return call.read(response)
+        attempts = self._settings.attempts(timeout)
+        while True:
+            try:
+                response = await _method(self._open(), call)(
+                    call.request,
+                    timeout=attempts.remaining,
+                    wait_for_ready=self._settings.wait_for_ready,
+                )
+            except grpc.RpcError as error:
+                await self._pause(attempts, error)
+            else:
+                return call.read(response)
 
     async def stream(
         self, call: Call[Result], timeout: float | None
     ) -> AsyncGenerator[Result, None]:
-        """The answers to one call as they come; the call is cancelled when nobody reads on."""
-        deadline = self._settings.deadline(timeout)
-        channel = self._open()
-        responses = _streaming_method(channel, call)(
-            call.request, timeout=deadline, wait_for_ready=self._settings.wait_for_ready
-        )
-        try:
-            async for response in responses:
-                yield call.read(response)
-        except grpc.RpcError as error:
-            raise self._settings.failure(error) from error
-        finally:
-            responses.cancel()
+        """The answers to one call as they come; the call is cancelled when nobody reads on.
+
+        A call that fails before its first answer is repeated as any other.
+        """
+        attempts = self._settings.attempts(timeout)
+        answered = False
+        while True:
+            responses = _streaming_method(self._open(), call)(
+                call.request,
+                timeout=attempts.remaining,
+                wait_for_ready=self._settings.wait_for_ready,
+            )
+            try:
+                async for response in responses:
+                    answered = True
+                    yield call.read(response)
+                return
+            except grpc.RpcError as error:
+                if answered:
+                    raise self._settings.failure(error) from error
+                await self._pause(attempts, error)
+            finally:
+                responses.cancel()
+
+    async def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
+        """Waits until the call may be sent again, or raises what it failed with."""
+        failure = self._settings.failure(error)
+        seconds = attempts.pause(failure)
+        if seconds is None:
+            raise failure from error
+        await asyncio.sleep(seconds)
 
     async def close(self) -> None:
         """Cancels what is under way and hangs up."""

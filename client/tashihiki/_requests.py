@@ -76,6 +76,7 @@ def search_request(search: Search) -> search_pb2.SearchRequest:
             None if search.diversity is None else search_pb2.Diversity(balance=search.diversity)
         ),
         page_token=search.page_token,
+        include_timings=search.timings,
     )
 
 

@@ -36,6 +36,7 @@ from tashihiki.results import (
     ResolvedTerm,
     SearchResult,
     SearchRoute,
+    Timings,
     UnresolvedTerm,
 )
 from tashihiki.snapshots import Snapshot
@@ -72,6 +73,7 @@ def search_result(response: search_pb2.SearchResponse) -> SearchResult:
         vector=_array(response.vector) if response.HasField("vector") else None,
         blocks=blocks,
         next_page_token=response.next_page_token,
+        timings=_timings(response.timings) if response.HasField("timings") else None,
     )
 
 
@@ -96,6 +98,7 @@ def compose_result(response: search_pb2.ComposeResponse) -> ComposeResult:
         unresolved_terms=tuple(map(_unresolved_term, response.unresolved_terms)),
         generation=response.generation,
         blocks=tuple(map(_composed_block, response.blocks)),
+        timings=_timings(response.timings) if response.HasField("timings") else None,
     )
 
 
@@ -215,6 +218,10 @@ def _diagnostics(message: catalog_pb2.SpaceDiagnostics) -> SpaceDiagnostics:
             message.held_out_accuracy if message.HasField("held_out_accuracy") else None
         ),
     )
+
+
+def _timings(message: search_pb2.Timings) -> Timings:
+    return Timings(message.total_seconds, {stage.name: stage.seconds for stage in message.stages})
 
 
 def _route(route: int) -> SearchRoute:

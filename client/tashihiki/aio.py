@@ -64,7 +64,7 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
                 its addresses in turn.
             timeout: seconds for each call, its retries included.
             tls: encryption; none when None.
-            retry: retries of UNAVAILABLE.
+            retry: retries of UNAVAILABLE, and of what a busy server refused.
             keep_alive: pings while calls are under way.
             wait_for_ready: let calls wait for a server that is not up yet, until their
                 deadline, instead of failing with UnavailableError.
@@ -118,6 +118,7 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
         group_by: GroupBy | None = None,
         diversity: float | None = None,
         page_token: str = "",
+        timings: bool = False,
         timeout: float | None = None,
     ) -> SearchResult:
         """The items most similar to a composition.
@@ -146,6 +147,7 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
                 similarity in each choice, in (0, 1]; 1 is similarity alone.
             page_token: `next_page_token` of the page before, to go on after it; all else but
                 `limit` must be the same.
+            timings: also tell where the time went in the server.
         """
         call = _calls.search(
             Search(
@@ -167,6 +169,7 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
                 group_by=group_by,
                 diversity=diversity,
                 page_token=page_token,
+                timings=timings,
             )
         )
         return await self._connection.run(call, timeout)
@@ -298,11 +301,15 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
         vectors: Mapping[str, ArrayLike] | None = None,
         missing_items: MissingItems = "fail",
         mode: Mode = "replace",
+        timings: bool = False,
         timeout: float | None = None,
     ) -> ComposeResult:
-        """The composed vector, and how each term was understood, without a search."""
+        """The composed vector, and how each term was understood, without a search.
+
+        The arguments are those of `search`.
+        """
         call = _calls.compose(
-            collection, query, this_item, this_image, images, vectors, missing_items, mode
+            collection, query, this_item, this_image, images, vectors, missing_items, mode, timings
         )
         return await self._connection.run(call, timeout)
 

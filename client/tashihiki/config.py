@@ -29,7 +29,10 @@ class TLSConfig:
 
 @dataclass(frozen=True)
 class RetryConfig:
-    """Retries of calls that failed with UNAVAILABLE; no other status is retried.
+    """Retries of calls that failed with UNAVAILABLE, or that a busy server refused.
+
+    A refusal names the delay after which to come again, which is kept, with up to half of it added
+    at random; of the attributes only `max_attempts` counts there. No other failure is retried.
 
     Attributes:
         max_attempts: the first attempt included; 1 to 5 (gRPC's own ceiling), 1 for no retry.

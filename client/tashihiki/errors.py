@@ -14,6 +14,8 @@ class TashihikiError(Exception):
         field: the part of the request at fault, for example `query.expression`, or "".
         remedy: what to do about it, in a sentence, or "".
         details: further facts, for example `position` or `candidates`.
+        retry_delay: seconds after which the same call may be sent again, where the server names
+            them, since it carried nothing of it out; else None.
         code: the gRPC status.
     """
 
@@ -27,6 +29,7 @@ class TashihikiError(Exception):
         field: str = "",
         remedy: str = "",
         details: dict[str, str] | None = None,
+        retry_delay: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -34,6 +37,7 @@ class TashihikiError(Exception):
         self.field = field
         self.remedy = remedy
         self.details = dict(details or {})
+        self.retry_delay = retry_delay
 
     @property
     def headline(self) -> str:
@@ -78,7 +82,7 @@ class AbortedError(TashihikiError):
 
 
 class ResourceExhaustedError(TashihikiError):
-    """No room: disk, memory or message size."""
+    """No room: disk, memory, message size, or a server with more calls than it can answer."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 

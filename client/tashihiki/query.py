@@ -46,6 +46,7 @@ class Search:
             more.
         diversity: the share of similarity in the choice of hits that differ, in (0, 1].
         page_token: `next_page_token` of the page before, all else but `limit` being the same.
+        timings: also tell where the time went in the server; not in a batch.
     """
 
     collection: str
@@ -66,3 +67,4 @@ class Search:
     group_by: GroupBy | None = None
     diversity: float | None = None
     page_token: str = ""
+    timings: bool = False

@@ -129,6 +129,21 @@ class Hit:
     posterior: float | None = None
 
 
+@dataclass(frozen=True)
+class Timings:
+    """Where the time of a call went in the server.
+
+    Attributes:
+        total: seconds from the arrival of the request until the answer was ready to be sent.
+        stages: seconds by the stage's name, in the order in which they first began: `queue`,
+            `resolve`, `decode`, `encode`, `compose`, `filter`, `look_up`, `rerank`, `fetch`,
+            `respond`; only those that the call needed. They sum to a little less than the total.
+    """
+
+    total: float
+    stages: Mapping[str, float]
+
+
 @dataclass(frozen=True, eq=False)
 class SearchResult:
     """The hits, most similar first, and how the query was understood.
@@ -148,6 +163,7 @@ class SearchResult:
         blocks: the parts of the composed query.
         next_page_token: what `search(page_token=...)` takes to go on after these hits; "" when
             there are no more, and with grouping or diversity.
+        timings: where the time went in the server, when asked for.
     """
 
     hits: tuple[Hit, ...]
@@ -159,6 +175,7 @@ class SearchResult:
     vector: NDArray[np.float32] | None = None
     blocks: tuple[ComposedBlock, ...] = ()
     next_page_token: str = ""
+    timings: Timings | None = None
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -185,6 +202,7 @@ class ComposeResult:
         unresolved_terms: the terms left out.
         generation: the published state of space and index that answered.
         blocks: the parts of the composed query.
+        timings: where the time went in the server, when asked for.
     """
 
     vector: NDArray[np.float32]
@@ -193,3 +211,4 @@ class ComposeResult:
     unresolved_terms: tuple[UnresolvedTerm, ...]
     generation: int
     blocks: tuple[ComposedBlock, ...] = ()
+    timings: Timings | None = None

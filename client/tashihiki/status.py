@@ -1,11 +1,15 @@
-"""Errors on the wire: google.rpc.Status with an ErrorInfo that holds reason, field and remedy."""
+"""Errors on the wire: google.rpc.Status with an ErrorInfo that holds reason, field and remedy.
+
+Where the call may be sent again after a while, a RetryInfo beside it says when.
+"""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import cast
 
 import grpc
-from google.protobuf import any_pb2
+from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -49,11 +53,13 @@ def to_status(error: TashihikiError) -> status_pb2.Status:
         domain=DOMAIN,
         metadata={name: _shown(text) for name, text in metadata.items()},
     )
-    detail = any_pb2.Any()
-    detail.Pack(info)
-    return status_pb2.Status(
-        code=error.code.value[0], message=_shown(error.message), details=[detail]
-    )
+    status = status_pb2.Status(code=error.code.value[0], message=_shown(error.message))
+    status.details.add().Pack(info)
+    if error.retry_delay is not None:
+        delay = duration_pb2.Duration()
+        delay.FromTimedelta(timedelta(seconds=error.retry_delay))
+        status.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=delay))
+    return status
 
 
 def _shown(text: str) -> str:
@@ -68,7 +74,17 @@ def from_status(status: status_pb2.Status) -> TashihikiError:
     if error.code is not code:
         # UnknownError stands for every code without a class of its own.
         error.code = code
+    error.retry_delay = _retry_delay(status)
     return error
+
+
+def _retry_delay(status: status_pb2.Status) -> float | None:
+    for detail in status.details:
+        info = error_details_pb2.RetryInfo()
+        if detail.Is(info.DESCRIPTOR) and detail.Unpack(info) and info.HasField("retry_delay"):
+            seconds: float = info.retry_delay.seconds + info.retry_delay.nanos / 1e9
+            return max(0.0, seconds)
+    return None
 
 
 def _unpack(status: status_pb2.Status, kind: type[TashihikiError]) -> TashihikiError | None:

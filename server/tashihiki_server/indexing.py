@@ -1,5 +1,8 @@
 """Many labelled photos into a collection: read, decode and encode on all cores while writing.
 
+The threads that decode and encode are ahead of the one that writes by a bounded number of photos,
+so that neither waits for the other and memory does not grow with the catalogue.
+
 What the collection holds already is passed over, so an import that was cut short goes on where it
 stopped.
 """
@@ -8,8 +11,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TypeVar
@@ -22,6 +26,7 @@ from tashihiki_server.dataset import Photo, Skipped
 from tashihiki_server.encoder.embedder import Embedder
 
 BATCH = 64
+AHEAD = 4 * BATCH
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -48,7 +53,7 @@ class _Unchanged:
 
 
 def index_photos(
-    photos: Sequence[Photo],
+    photos: Iterable[Photo],
     collection: Collection,
     embedder: Embedder,
     *,
@@ -73,9 +78,9 @@ def index_photos(
         photo, stored = entry
         return _prepared(photo, stored, collection, embedder)
 
-    with ThreadPoolExecutor(threads, thread_name_prefix="index") as pool:
+    with workers(threads) as pool:
         entries = _with_stored(photos, collection)
-        for batch in _batched(_ahead(pool, prepare, entries, 4 * BATCH), BATCH):
+        for batch in batched(ahead(pool, prepare, entries, AHEAD), BATCH):
             records = [made for made in batch if isinstance(made, ItemRecord)]
             if records:
                 collection.upsert(records)
@@ -89,10 +94,9 @@ def index_photos(
 
 
 def _with_stored(
-    photos: Sequence[Photo], collection: Collection
+    photos: Iterable[Photo], collection: Collection
 ) -> Iterator[tuple[Photo, StoredItem | None]]:
-    for start in range(0, len(photos), BATCH):
-        chunk = photos[start : start + BATCH]
+    for chunk in batched(photos, BATCH):
         stored = collection.catalogue.items([photo.id for photo in chunk])
         yield from ((photo, stored.get(photo.id)) for photo in chunk)
 
@@ -117,10 +121,20 @@ def _prepared(
         return Skipped(photo.path, why)
 
 
-def _ahead(
+@contextmanager
+def workers(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads for the block; what has not begun when it ends is not begun any more."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="index")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def ahead(
     pool: ThreadPoolExecutor, work: Callable[[_In], _Out], inputs: Iterable[_In], window: int
 ) -> Iterator[_Out]:
-    """Results in order, with at most `window` under way: memory stays bounded."""
+    """Results in order, with at most `window` under way or waiting to be taken."""
     pending: deque[Future[_Out]] = deque()
     for entry in inputs:
         pending.append(pool.submit(work, entry))
@@ -130,6 +144,8 @@ def _ahead(
         yield pending.popleft().result()
 
 
-def _batched(entries: Iterator[_Out], size: int) -> Iterator[list[_Out]]:
-    while batch := list(islice(entries, size)):
+def batched(entries: Iterable[_In], size: int) -> Iterator[list[_In]]:
+    """Lists of `size` entries each, the last one as long as it comes."""
+    remaining = iter(entries)
+    while batch := list(islice(remaining, size)):
         yield batch

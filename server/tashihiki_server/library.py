@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 from tashihiki.errors import (
@@ -22,30 +18,26 @@ from tashihiki.errors import (
     ResourceExhaustedError,
     TashihikiError,
 )
-from tashihiki_server.bounds import check_name, is_name
+from tashihiki_server.bounds import check_name
 from tashihiki_server.catalogue.sqlite import SqliteCatalogue
 from tashihiki_server.collection.background import Background
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.collection.derived import adopt_derived
 from tashihiki_server.collection.settings import CollectionSettings, read_settings
+from tashihiki_server.collection_folders import CollectionFolders
 from tashihiki_server.data_folder import (
-    COLLECTIONS,
     ENCODERS,
     SNAPSHOTS,
     bring_up_to_date,
     lock_folder,
     unusable,
 )
-from tashihiki_server.durable import sync, sync_tree
 from tashihiki_server.encoder.base import Encoder
 from tashihiki_server.encoder.manifest import Manifest
+from tashihiki_server.encoder.openvino import OpenVinoEncoder
 from tashihiki_server.encoder.shelf import EncoderShelf
-from tashihiki_server.encoder_change import (
-    EncoderChange,
-    check_pictures,
-    forget_other_encoders,
-    pending_change,
-)
+from tashihiki_server.encoder_change import forget_other_encoders, pending_change
+from tashihiki_server.encoder_changes import EncoderChanges
 from tashihiki_server.names import similar
 from tashihiki_server.retired import RetiredCollections
 from tashihiki_server.snapshot.manifest import Snapshot
@@ -55,8 +47,6 @@ from tashihiki_server.vocabulary import Alias
 logger = logging.getLogger(__name__)
 
 SHIPPED_ENCODER = Path(__file__).parent / "encoder" / "shipped"
-_NEW = ".new."
-_DELETED = ".deleted."
 
 
 class Library:
@@ -69,6 +59,7 @@ class Library:
         *,
         further: Sequence[Path] = (),
         go_on: bool = True,
+        open_bundle: Callable[[Path], Encoder] = OpenVinoEncoder,
     ) -> None:
         """Opens a data folder, or makes it, and every collection in it.
 
@@ -79,6 +70,7 @@ class Library:
             default_encoder: bundle for collections that name none.
             further: bundles that are installed too.
             go_on: whether to go on with changes of encoders that are under way.
+            open_bundle: makes an encoder of an installed bundle.
 
         Raises:
             FailedPreconditionError: DATA_FOLDER_IN_USE, DATA_FOLDER_UNUSABLE,
@@ -91,35 +83,33 @@ class Library:
         self._collections: dict[str, Collection] = {}
         self._faults: dict[str, TashihikiError] = {}
         self._promised: set[str] = set()
-        # Taken before `_lock`, by what begins or ends changes.
-        self._changing = threading.RLock()
-        self._changes: dict[str, EncoderChange] = {}
         self._retired = RetiredCollections()
+        self._folders = CollectionFolders(folder)
+        self._changes = EncoderChanges(
+            self._folders, self.collection, self.encoder, self._beside, self._switch
+        )
         try:
             bring_up_to_date(folder)
             with _unusable_translated(folder):
                 self._encoders = EncoderShelf(
-                    folder / ENCODERS, default_encoder, spares=(SHIPPED_ENCODER,)
+                    folder / ENCODERS,
+                    default_encoder,
+                    spares=(SHIPPED_ENCODER,),
+                    open_bundle=open_bundle,
                 )
                 for bundle in further:
                     self._encoders.install(bundle)
-                (folder / COLLECTIONS).mkdir(exist_ok=True)
+                self._folders.prepare()
                 self._snapshots = SnapshotStore(folder / SNAPSHOTS)
                 self._open_all()
             if go_on:
-                self._go_on()
+                self._changes.go_on(self.collections())
         except BaseException:
             self.close()
             raise
 
     def _open_all(self) -> None:
-        for folder in sorted((self._folder / COLLECTIONS).iterdir()):
-            if folder.name.startswith((_NEW, _DELETED)):
-                shutil.rmtree(folder, ignore_errors=True)  # Cut short.
-                continue
-            if not is_name(folder.name) or not folder.is_dir():
-                logger.warning("%s is no collection and is passed over", folder)
-                continue
+        for folder in self._folders:
             start = time.perf_counter()
             try:
                 opened = self._collections[folder.name] = self._open(folder)
@@ -315,33 +305,11 @@ class Library:
 
     def _create(self, settings: CollectionSettings, fill: Callable[[Path], object]) -> Collection:
         """Publishes a folder that `fill` has put the catalogue into by one rename."""
-        work = self._folder / COLLECTIONS / f"{_NEW}{settings.name}"
-        final = self._folder / COLLECTIONS / settings.name
+        folder = self._folders.publish(settings, fill)
         try:
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir()
-            settings.write(work)
-            fill(work)
-            sync_tree(work)
-            work.replace(final)
-            try:
-                sync(final.parent)
-            except OSError:
-                _take_back(final, work)
-                raise
-        except OSError as error:
-            raise ResourceExhaustedError(
-                f"the collection cannot be written: {error}",
-                reason="DISK_FULL",
-                remedy="Make room in the data folder, or check its permissions.",
-            ) from error
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        try:
-            opened = self._open(final)
+            opened = self._open(folder)
         except BaseException:
-            _take_back(final, work)
-            shutil.rmtree(work, ignore_errors=True)
+            self._folders.take_back(settings.name)
             raise
         with self._lock:
             self._collections[settings.name] = opened
@@ -360,58 +328,21 @@ class Library:
             FailedPreconditionError: DATA_FOLDER_UNUSABLE when the disk does not take it; the
                 collection stays, unless even that cannot be had.
         """
-        with self._changing, self._lock:
+        with self._changes.lock, self._lock:
             if name not in self:
                 if missing_ok:
                     return
                 self.collection(name)
             # First, so that a deletion that fails here leaves the collection as it was.
-            grave, failure = self._bury(name)
+            failure = self._folders.bury(name)
             self._faults.pop(name, None)
-            if (change := self._changes.pop(name, None)) is not None:
-                change.stop()
+            self._changes.stop(name)
             if (collection := self._collections.pop(name, None)) is not None:
                 collection.close()
             self._retired.close(name)
-            # A build or fit may have made its folder anew before the collection was closed.
-            for left in (grave, self._folder / COLLECTIONS / name):
-                shutil.rmtree(left, ignore_errors=True)
+            self._folders.clear(name)
             if failure is not None:
                 raise failure
-
-    def _bury(self, name: str) -> tuple[Path, TashihikiError | None]:
-        """Takes a collection's folder out of the way for good.
-
-        Returns:
-            Where it is now, and what is wrong where the disk has not confirmed it and the folder
-            cannot be put back.
-
-        Raises:
-            TashihikiError: what is wrong where the folder is where it was.
-        """
-        collections = self._folder / COLLECTIONS
-        place, grave = collections / name, _free_grave(collections, name)
-        try:
-            place.replace(grave)
-        except FileNotFoundError as error:
-            # Somebody has deleted it already, unless the disk is gone.
-            if not collections.is_dir():
-                raise _not_deleted(self._folder, name, error) from error
-        except OSError as error:
-            raise _not_deleted(self._folder, name, error) from error
-        try:
-            sync(collections)
-        except OSError as error:
-            failure = _not_deleted(self._folder, name, error)
-            try:
-                grave.replace(place)
-            except OSError as stuck:
-                logger.error("collection %s: not served, half deleted: %s", name, stuck)
-                return grave, failure
-            with suppress(OSError):
-                sync(collections)
-            raise failure from error
-        return grave, None
 
     # Snapshots
 
@@ -437,7 +368,7 @@ class Library:
             FailedPreconditionError: CATALOGUE_DAMAGED.
             ResourceExhaustedError: DISK_FULL.
         """
-        folder = self._folder / COLLECTIONS / collection
+        folder = self._folders[collection]
         while True:
             serving = self.collection(collection)
             try:
@@ -512,8 +443,7 @@ class Library:
                 ITEM_WITHOUT_PICTURE or ENCODER_INVALID.
             ResourceExhaustedError: DISK_FULL.
         """
-        with self._changing:
-            return self._begin_change(name, lambda _: encoder)
+        return self._changes.begin(name, encoder)
 
     def roll_back_encoder(self, name: str) -> Collection:
         """Begins to go back to the encoder before the last change.
@@ -524,81 +454,7 @@ class Library:
         Raises:
             FailedPreconditionError: NO_PREVIOUS_ENCODER; and as `change_encoder`.
         """
-
-        def previous(collection: Collection) -> str:
-            if encoder := collection.settings.previous_encoder:
-                return encoder
-            raise FailedPreconditionError(
-                f"the encoder of {name} has never been changed",
-                reason="NO_PREVIOUS_ENCODER",
-                field="collection",
-                remedy="Change it to the one you want.",
-            )
-
-        with self._changing:
-            return self._begin_change(name, previous)
-
-    def _begin_change(self, name: str, encoder: Callable[[Collection], str]) -> Collection:
-        self.collection(name)
-        if (change := self._changes.get(name)) is not None:
-            if change.under_way:
-                raise FailedPreconditionError(
-                    f"the encoder of {name} is being changed",
-                    reason="ENCODER_CHANGE_UNDER_WAY",
-                    field="collection",
-                    remedy="Wait until it is done, or cancel it.",
-                )
-            change.stop()  # Waits until it has cleared up.
-        collection = self.collection(name)
-        target = self.encoder(encoder(collection)).manifest.fingerprint
-        if target == collection.settings.encoder:
-            raise FailedPreconditionError(
-                f"the embeddings of {name} are of the encoder {target} already",
-                reason="ENCODER_IN_FORCE",
-                field="encoder",
-                remedy="Name another encoder.",
-            )
-        check_pictures(collection.catalogue, target)
-        change = self._changes[name] = self._change(collection, target)
-        try:
-            change.begin()
-        except BaseException:
-            del self._changes[name]
-            raise
-        return collection
-
-    def _change(self, serving: Collection, target: str) -> EncoderChange:
-        name = serving.settings.name
-        folder = self._folder / COLLECTIONS / name
-
-        def done() -> None:
-            self._changes.pop(name, None)
-
-        def beside(settings: CollectionSettings, encoder: Encoder) -> Collection:
-            return self._collection(folder, settings, encoder, incomplete=True)
-
-        def switch(collection: Collection) -> None:
-            # Without `_lock`, whose holder may wait for the change to end.
-            self._collections[name] = collection
-            self._retired.put(serving)
-
-        return EncoderChange(
-            folder,
-            serving,
-            target,
-            encoder=self.encoder,
-            beside=beside,
-            switch=switch,
-            done=done,
-        )
-
-    def _go_on(self) -> None:
-        for collection in self.collections():
-            name, encoder = collection.settings.name, collection.settings.encoder
-            if target := pending_change(self._folder / COLLECTIONS / name, encoder):
-                logger.info("%s: its encoder is being changed to %s", name, target)
-                self._changes[name] = self._change(collection, target)
-                self._changes[name].go_on()
+        return self._changes.roll_back(name)
 
     def cancel_encoder_change(self, name: str) -> Collection:
         """Ends a change that is under way, without a trace.
@@ -607,22 +463,19 @@ class Library:
             NotFoundError: UNKNOWN_COLLECTION.
             FailedPreconditionError: NO_ENCODER_CHANGE.
         """
-        with self._changing:
-            collection = self.collection(name)
-            change = self._changes.pop(name, None)
-            if change is None or not change.cancel():
-                raise FailedPreconditionError(
-                    f"the encoder of {name} is not being changed",
-                    reason="NO_ENCODER_CHANGE",
-                    field="collection",
-                    remedy="A change that is done can be rolled back.",
-                )
-            return collection
+        return self._changes.cancel(name)
+
+    def _beside(self, settings: CollectionSettings, encoder: Encoder) -> Collection:
+        return self._collection(self._folders[settings.name], settings, encoder, incomplete=True)
+
+    def _switch(self, serving: Collection, successor: Collection) -> None:
+        # Without `_lock`, whose holder may wait for the change to end.
+        self._collections[serving.settings.name] = successor
+        self._retired.put(serving)
 
     def close(self) -> None:
         """Closes every collection and unlocks the folder."""
-        for change in list(self._changes.values()):
-            change.stop()
+        self._changes.stop()
         self._retired.close()
         for collection in self._collections.values():
             collection.close()
@@ -638,34 +491,6 @@ def _catalogue(folder: Path, encoder: Encoder, *, incomplete: bool = False) -> S
         dimension=manifest.dimension,
         incomplete=incomplete,
     )
-
-
-def _take_back(final: Path, work: Path) -> None:
-    """Undoes the rename that publishes a collection, so that its name is free."""
-    try:
-        final.replace(work)
-    except OSError:
-        shutil.rmtree(final, ignore_errors=True)
-
-
-def _free_grave(collections: Path, name: str) -> Path:
-    # One that cannot be cleared, for example for its permissions, stays and is passed by.
-    for number in count():
-        grave = collections / (f"{_DELETED}{name}.{number}" if number else f"{_DELETED}{name}")
-        shutil.rmtree(grave, ignore_errors=True)
-        if not os.path.lexists(grave):
-            return grave
-    raise AssertionError
-
-
-def _not_deleted(folder: Path, name: str, error: OSError) -> TashihikiError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return ResourceExhaustedError(
-            f"the collection {name} cannot be deleted: {error}",
-            reason="DISK_FULL",
-            remedy="Make room in the data folder, and delete it again.",
-        )
-    return unusable(folder, f"the collection {name} cannot be deleted: {error}")
 
 
 def _made_before(made: Collection, wanted: CollectionSettings) -> Collection:

@@ -12,7 +12,7 @@ from client.test_maintenance_verbs import COPYING, RESTORING
 from client.test_verbs import ANSWER
 from tashihiki import InvalidArgumentError, NotFoundError
 from tashihiki.cli.app import main
-from tashihiki.v1 import catalog_pb2, composition_pb2
+from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "client.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -28,7 +28,9 @@ def demo(server: ScriptedServer) -> ScriptedServer:
     server.answer(
         "Search",
         lambda request, context: (
-            context.abort(syntax.code, "No.") if request.query.expression.endswith("+") else ANSWER
+            context.abort(syntax.code, "No.")
+            if request.query.expression.endswith("+")
+            else _answer(request)
         ),
     )
     server.answer("ListItems", catalog_pb2.ListItemsResponse(items=[item]))
@@ -46,6 +48,15 @@ def demo(server: ScriptedServer) -> ScriptedServer:
     server.answer("CreateSnapshot", COPYING)
     server.answer("RestoreSnapshot", RESTORING)
     return server
+
+
+def _answer(request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
+    answer = search_pb2.SearchResponse()
+    answer.CopyFrom(ANSWER)
+    if request.include_timings:
+        answer.timings.total_seconds = 0.001
+        answer.timings.stages.add(name="look_up", seconds=0.001)
+    return answer
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=range(len(PYTHON)))

@@ -10,7 +10,7 @@ DuplicateGroup EncoderChange FacetAngle FacetDiagnostics FacetSummary FailedPrec
 Filter HealthStatus Hit IndexStatus InternalError InvalidArgumentError Item ItemError
 KeepAliveConfig LabelSuggestion LabelSuggestions NotFoundError RecallPoint ResolvedTerm
 ResourceExhaustedError RetryConfig Sample Search SearchResult SearchRoute Snapshot Space
-SpaceDiagnostics StoredItem TLSConfig TashihikiError UnavailableError UnknownError
+SpaceDiagnostics StoredItem TLSConfig TashihikiError Timings UnavailableError UnknownError
 UnresolvedTerm UpsertResult ValueSummary
 attribute exists facet image item metadata vector
 """

@@ -41,7 +41,9 @@ KINDS = [
 
 def sample(kind: type[TashihikiError]) -> TashihikiError:
     details = {"position": "7", "candidates": "colour:red, trim:red"}
-    return kind("Wrong: “赤”.", reason="SO", field="query", remedy="Do.", details=details)
+    return kind(
+        "Wrong: “赤”.", reason="SO", field="query", remedy="Do.", details=details, retry_delay=1.5
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from photo_files import write_photo
+from serving import Served
 from tashihiki import FailedPreconditionError
 from tashihiki_server.cli.index import command
 from tashihiki_server.collection.collection import Collection
@@ -70,6 +72,26 @@ def test_an_interruption_says_how_far_it_came(
     assert index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos")) == 130
     said = capsys.readouterr().err
     assert said.endswith("interrupted: 64 of 70 photos written; run the same command again\n")
+
+
+def test_photos_sent_to_a_server_are_those_of_the_table(
+    tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Three calls, two of them under way at once.
+    table = write_table(tmp_path, 150)
+    (tmp_path / "photos" / "77.png").write_bytes(b"no picture")
+    options = ["--image-root", str(tmp_path / "photos"), "--server", served.address]
+    assert not index(table, tmp_path / "unused", *options)
+    wanted = {f"{number}.png" for number in range(150)} - {"77.png"}
+    assert set(served.library.collection("c").catalogue.ids_after("", 1000)) == wanted
+    said = capsys.readouterr().err
+    assert re.search(r"150/150 +\d+/s +\d+:\d\d:\d\d", said)
+    assert "149 photos written to c." in said
+    assert "1 left out:" in said
+    assert "77.png: " in said
+    assert not index(table, tmp_path / "unused", *options)
+    assert "149 photos written to c, 149 of them there already." in capsys.readouterr().err
+    assert not (tmp_path / "unused").exists()
 
 
 def test_names_with_brackets_are_printed_as_they_are(

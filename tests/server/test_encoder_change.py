@@ -478,9 +478,13 @@ def test_a_write_that_was_prepared_with_the_old_encoder_is_refused(
     found = before.nearest(state, state.space.project(query[None])[0], 3, None, set())
     assert state.rows.id(int(found.rows[0])) == "i0001"
     # An item that has no old embedding any more is not said to be unknown.
-    upsert(shop, SHOP, [_item(1, seed=800)])
+    upsert(shop, SHOP, [_item(1, seed=800), _item(2, seed=801)])
     with pytest.raises(UnavailableError):
-        before.embedding("i0001")
+        before.embedding("i0002")
+    # One that it has read before is still what it was.
+    again = before.embedding("i0001")
+    assert again is not None
+    assert np.array_equal(again, query)
     assert len(items(shop, SHOP)) == 20
 
 

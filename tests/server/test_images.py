@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import subprocess
@@ -242,6 +243,30 @@ def test_scaled_decoding_gives_nearly_the_same_pixels(progressive: bool) -> None
     assert SIZE <= min(scaled.size) < 1200
     whole = Image.open(io.BytesIO(data)).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX)
     assert off_by(fit(scaled, SIZE).astype(np.int64), np.asarray(whole)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "wanted"),
+    [(4000, 3000, (500, 375)), (3000, 4000, (375, 500)), (2047, 2047, (512, 512))],
+)
+def test_a_large_jpeg_is_never_decoded_whole(
+    width: int, height: int, wanted: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = save(landscape(width, height), "JPEG")
+    made: list[tuple[int, int]] = []
+    core = importlib.import_module("PIL._imaging")
+    new = core.new
+
+    def noted(mode: str, size: tuple[int, int]) -> object:
+        made.append(size)
+        return new(mode, size)
+
+    monkeypatch.setattr(core, "new", noted)
+    picture = decode(data, SIZE, LIMITS)
+    assert picture.size == wanted
+    # Nor is anything larger made on the way.
+    assert made
+    assert max(w * h for w, h in made) == wanted[0] * wanted[1]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 1), (7, 2)])

@@ -25,7 +25,7 @@ from tashihiki.errors import (
     ResourceExhaustedError,
     TashihikiError,
 )
-from tashihiki_server import library as library_module
+from tashihiki_server import collection_folders
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.durable import sync
 from tashihiki_server.library import Library
@@ -168,7 +168,7 @@ class _Disk:
         self._number = 0
         self._stuck = False
         self._sync, self._replace = sync, Path.replace
-        monkeypatch.setattr(library_module, "sync", self.sync)
+        monkeypatch.setattr(collection_folders, "sync", self.sync)
         monkeypatch.setattr(Path, "replace", lambda path, to: self.replace(path, to))
 
     def fail(self, number: int, *, stuck: bool = False) -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from calls import (
     Failure,
     Floats,
+    create,
     delete,
     failure,
     fresh_name,
@@ -505,3 +506,18 @@ def test_pages_while_the_prototypes_catch_up(module_served: Served) -> None:
         assert time.monotonic() < deadline
     rest = search(module_served, gallery.name, "red", limit=90, page_token=first.next_page_token)
     assert [*hit_ids(first), *hit_ids(rest)] == gallery.ranking(direction)
+
+
+def test_the_last_page_of_a_collection_that_is_re_ranked_whole(served: Served) -> None:
+    create(served, "small")
+    rows = random_vectors(54, 9)
+    upsert(
+        served,
+        "small",
+        [vector_item(f"i{n:02}", row, kind="ab"[n % 2]) for n, row in enumerate(rows)],
+    )
+    options: dict[str, Any] = {"rerank": search_pb2.RERANK_ON, "limit": 40}
+    first = search(served, "small", "kind:a", **options)
+    second = search(served, "small", "kind:a", page_token=first.next_page_token, **options)
+    assert (len(first.hits), len(second.hits), second.next_page_token) == (40, 14, "")
+    assert len({*hit_ids(first), *hit_ids(second)}) == 54

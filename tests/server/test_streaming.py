@@ -18,6 +18,8 @@ from tashihiki.errors import FailedPreconditionError
 from tashihiki.v1 import discovery_pb2, discovery_pb2_grpc
 from tashihiki_server.deadline import check_deadline
 from tashihiki_server.service.calls import Calls
+from tashihiki_server.service.pulse import Pulse
+from tashihiki_server.service.workers import Workers
 
 Response = discovery_pb2.FindDuplicatesResponse
 Responses = Generator[Response, None, None]
@@ -64,9 +66,8 @@ def streaming(
     async def run() -> None:
         executor = ThreadPoolExecutor(threads)
         server = grpc.aio.server()
-        discovery_pb2_grpc.add_DiscoveryServiceServicer_to_server(
-            Calls(executor, max_bytes).servicer(Api(work), _SERVICE), server
-        )
+        calls = Calls(Workers(executor, threads, 0.5), Pulse(), max_bytes)
+        server.add_generic_rpc_handlers((calls.handler(Api(work), _SERVICE),))
         address.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
         await server.start()
         ended = asyncio.Event()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -158,6 +159,6 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def known_photos(photos: list[Photo]) -> list[Photo]:
+def known_photos(photos: Sequence[Photo]) -> list[Photo]:
     """Those with at least one label."""
     return [photo for photo in photos if photo.attributes]

@@ -18,6 +18,7 @@ from tashihiki.cli.duplicates import duplicates
 from tashihiki.cli.failure import FAILED, INTERRUPTED
 from tashihiki.cli.items import items
 from tashihiki.cli.plugins import add_commands, installed_commands
+from tashihiki.cli.profile import profile
 from tashihiki.cli.sample import sample
 from tashihiki.cli.search import search
 from tashihiki.cli.suggest import suggest
@@ -46,6 +47,7 @@ def application(entries: Iterable[EntryPoint]) -> typer.Typer:
     app.callback()(_root)
     # Lets an expression start with a minus; see `search`.
     app.command(context_settings={"ignore_unknown_options": True})(search)
+    app.command(context_settings={"ignore_unknown_options": True})(profile)
     app.command()(items)
     app.command()(attributes)
     app.command()(collections)

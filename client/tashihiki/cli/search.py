@@ -116,11 +116,11 @@ def search(
     timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
     """Search a collection by adding and subtracting."""
-    _refuse_option(expression)
+    refuse_option(expression)
     _check_sheet(sheet)
     if sheet is not None and (pages or 1) > 1:
         raise typer.BadParameter("a sheet shows one page", param_hint="--sheet")
-    bound = _bindings(bind or [])
+    bound = bindings(bind or [])
     grouping = _grouping(group_by)
     with reporting(expression, where), Client(server, timeout=timeout) as client:
         if sheet is not None:
@@ -181,13 +181,15 @@ def _grouping(choice: str | None) -> GroupBy | None:
     return facet, int(limit)
 
 
-def _refuse_option(expression: str) -> None:
+def refuse_option(expression: str) -> None:
+    """Raises BadParameter for an unknown option that was taken for an expression."""
     # Unknown options are let through, for expressions such as `-red + blue`.
     if expression.startswith("--"):
         raise typer.BadParameter(f"No such option: {expression}")
 
 
-def _bindings(bind: list[str]) -> dict[str, Path]:
+def bindings(bind: list[str]) -> dict[str, Path]:
+    """The files of `NAME=FILE`; BadParameter when one is not that or not there."""
     bound: dict[str, Path] = {}
     for binding in bind:
         name, equals, file = binding.partition("=")

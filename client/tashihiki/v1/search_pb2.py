@@ -28,7 +28,7 @@ from tashihiki.v1 import composition_pb2 as tashihiki_dot_v1_dot_composition__pb
 from tashihiki.v1 import filter_pb2 as tashihiki_dot_v1_dot_filter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tashihiki/v1/search.proto\x12\x0ctashihiki.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x17google/rpc/status.proto\x1a\x1etashihiki/v1/composition.proto\x1a\x19tashihiki/v1/filter.proto\"\xf2\x03\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\"\n\x05query\x18\x02 \x01(\x0b\x32\x13.tashihiki.v1.Query\x12\r\n\x05limit\x18\x03 \x01(\x05\x12$\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x14.tashihiki.v1.Filter\x12\x18\n\x10include_operands\x18\x05 \x01(\x08\x12\x31\n\rmissing_items\x18\x06 \x01(\x0e\x32\x1a.tashihiki.v1.MissingItems\x12\x16\n\x0einclude_vector\x18\x07 \x01(\x08\x12\x1a\n\x12include_thumbnails\x18\x08 \x01(\x08\x12\x33\n\x0e\x61ttribute_mode\x18\t \x01(\x0e\x32\x1b.tashihiki.v1.AttributeMode\x12$\n\x06rerank\x18\n \x01(\x0e\x32\x14.tashihiki.v1.Rerank\x12\x1b\n\x0emin_similarity\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12(\n\x08grouping\x18\x0c \x01(\x0b\x32\x16.tashihiki.v1.Grouping\x12*\n\tdiversity\x18\r \x01(\x0b\x32\x17.tashihiki.v1.Diversity\x12\x12\n\npage_token\x18\x0e \x01(\tB\x11\n\x0f_min_similarity\"0\n\x08Grouping\x12\r\n\x05\x66\x61\x63\x65t\x18\x01 \x01(\t\x12\x15\n\rmax_per_value\x18\x02 \x01(\x05\"\x1c\n\tDiversity\x12\x0f\n\x07\x62\x61lance\x18\x01 \x01(\x01\"\xcc\x02\n\x0eSearchResponse\x12\x1f\n\x04hits\x18\x01 \x03(\x0b\x32\x11.tashihiki.v1.Hit\x12\x0c\n\x04norm\x18\x02 \x01(\x01\x12)\n\x05terms\x18\x03 \x03(\x0b\x32\x1a.tashihiki.v1.ResolvedTerm\x12\x36\n\x10unresolved_terms\x18\x04 \x03(\x0b\x32\x1c.tashihiki.v1.UnresolvedTerm\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12(\n\x05route\x18\x06 \x01(\x0e\x32\x19.tashihiki.v1.SearchRoute\x12$\n\x06vector\x18\x07 \x01(\x0b\x32\x14.tashihiki.v1.Vector\x12+\n\x06\x62locks\x18\x08 \x03(\x0b\x32\x1b.tashihiki.v1.ComposedBlock\x12\x17\n\x0fnext_page_token\x18\t \x01(\t\"\xb9\x02\n\x03Hit\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsimilarity\x18\x02 \x01(\x01\x12\x35\n\nattributes\x18\x03 \x03(\x0b\x32!.tashihiki.v1.Hit.AttributesEntry\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rcontributions\x18\x05 \x03(\x01\x12\x11\n\tthumbnail\x18\x06 \x01(\x0c\x12-\n\x06\x62locks\x18\x07 \x03(\x0b\x32\x1d.tashihiki.v1.BlockSimilarity\x12\x16\n\tposterior\x18\x08 \x01(\x01H\x00\x88\x01\x01\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_posterior\";\n\x0f\x42lockSimilarity\x12\x12\n\nsimilarity\x18\x01 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x02 \x01(\x01\"C\n\x12\x42\x61tchSearchRequest\x12-\n\x08requests\x18\x01 \x03(\x0b\x32\x1b.tashihiki.v1.SearchRequest\"G\n\x13\x42\x61tchSearchResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.tashihiki.v1.BatchSearchResult\"t\n\x11\x42\x61tchSearchResult\x12\x30\n\x08response\x18\x01 \x01(\x0b\x32\x1c.tashihiki.v1.SearchResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xb0\x01\n\x0e\x43omposeRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\"\n\x05query\x18\x02 \x01(\x0b\x32\x13.tashihiki.v1.Query\x12\x31\n\rmissing_items\x18\x03 \x01(\x0e\x32\x1a.tashihiki.v1.MissingItems\x12\x33\n\x0e\x61ttribute_mode\x18\x04 \x01(\x0e\x32\x1b.tashihiki.v1.AttributeMode\"\xe9\x01\n\x0f\x43omposeResponse\x12$\n\x06vector\x18\x01 \x01(\x0b\x32\x14.tashihiki.v1.Vector\x12\x0c\n\x04norm\x18\x02 \x01(\x01\x12)\n\x05terms\x18\x03 \x03(\x0b\x32\x1a.tashihiki.v1.ResolvedTerm\x12\x36\n\x10unresolved_terms\x18\x04 \x03(\x0b\x32\x1c.tashihiki.v1.UnresolvedTerm\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12+\n\x06\x62locks\x18\x06 \x03(\x0b\x32\x1b.tashihiki.v1.ComposedBlock*?\n\x06Rerank\x12\x16\n\x12RERANK_UNSPECIFIED\x10\x00\x12\x0e\n\nRERANK_OFF\x10\x01\x12\r\n\tRERANK_ON\x10\x02*s\n\x0bSearchRoute\x12\x1c\n\x18SEARCH_ROUTE_UNSPECIFIED\x10\x00\x12\x16\n\x12SEARCH_ROUTE_INDEX\x10\x01\x12\x16\n\x12SEARCH_ROUTE_EXACT\x10\x02\x12\x16\n\x12SEARCH_ROUTE_CELLS\x10\x03\x32\xf0\x01\n\rSearchService\x12\x43\n\x06Search\x12\x1b.tashihiki.v1.SearchRequest\x1a\x1c.tashihiki.v1.SearchResponse\x12R\n\x0b\x42\x61tchSearch\x12 .tashihiki.v1.BatchSearchRequest\x1a!.tashihiki.v1.BatchSearchResponse\x12\x46\n\x07\x43ompose\x12\x1c.tashihiki.v1.ComposeRequest\x1a\x1d.tashihiki.v1.ComposeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19tashihiki/v1/search.proto\x12\x0ctashihiki.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x17google/rpc/status.proto\x1a\x1etashihiki/v1/composition.proto\x1a\x19tashihiki/v1/filter.proto\"\x8b\x04\n\rSearchRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\"\n\x05query\x18\x02 \x01(\x0b\x32\x13.tashihiki.v1.Query\x12\r\n\x05limit\x18\x03 \x01(\x05\x12$\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x14.tashihiki.v1.Filter\x12\x18\n\x10include_operands\x18\x05 \x01(\x08\x12\x31\n\rmissing_items\x18\x06 \x01(\x0e\x32\x1a.tashihiki.v1.MissingItems\x12\x16\n\x0einclude_vector\x18\x07 \x01(\x08\x12\x1a\n\x12include_thumbnails\x18\x08 \x01(\x08\x12\x33\n\x0e\x61ttribute_mode\x18\t \x01(\x0e\x32\x1b.tashihiki.v1.AttributeMode\x12$\n\x06rerank\x18\n \x01(\x0e\x32\x14.tashihiki.v1.Rerank\x12\x1b\n\x0emin_similarity\x18\x0b \x01(\x01H\x00\x88\x01\x01\x12(\n\x08grouping\x18\x0c \x01(\x0b\x32\x16.tashihiki.v1.Grouping\x12*\n\tdiversity\x18\r \x01(\x0b\x32\x17.tashihiki.v1.Diversity\x12\x12\n\npage_token\x18\x0e \x01(\t\x12\x17\n\x0finclude_timings\x18\x0f \x01(\x08\x42\x11\n\x0f_min_similarity\"0\n\x08Grouping\x12\r\n\x05\x66\x61\x63\x65t\x18\x01 \x01(\t\x12\x15\n\rmax_per_value\x18\x02 \x01(\x05\"\x1c\n\tDiversity\x12\x0f\n\x07\x62\x61lance\x18\x01 \x01(\x01\"\xf4\x02\n\x0eSearchResponse\x12\x1f\n\x04hits\x18\x01 \x03(\x0b\x32\x11.tashihiki.v1.Hit\x12\x0c\n\x04norm\x18\x02 \x01(\x01\x12)\n\x05terms\x18\x03 \x03(\x0b\x32\x1a.tashihiki.v1.ResolvedTerm\x12\x36\n\x10unresolved_terms\x18\x04 \x03(\x0b\x32\x1c.tashihiki.v1.UnresolvedTerm\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12(\n\x05route\x18\x06 \x01(\x0e\x32\x19.tashihiki.v1.SearchRoute\x12$\n\x06vector\x18\x07 \x01(\x0b\x32\x14.tashihiki.v1.Vector\x12+\n\x06\x62locks\x18\x08 \x03(\x0b\x32\x1b.tashihiki.v1.ComposedBlock\x12\x17\n\x0fnext_page_token\x18\t \x01(\t\x12&\n\x07timings\x18\n \x01(\x0b\x32\x15.tashihiki.v1.Timings\"E\n\x07Timings\x12\x15\n\rtotal_seconds\x18\x01 \x01(\x01\x12#\n\x06stages\x18\x02 \x03(\x0b\x32\x13.tashihiki.v1.Stage\"&\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07seconds\x18\x02 \x01(\x01\"\xb9\x02\n\x03Hit\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsimilarity\x18\x02 \x01(\x01\x12\x35\n\nattributes\x18\x03 \x03(\x0b\x32!.tashihiki.v1.Hit.AttributesEntry\x12)\n\x08metadata\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x15\n\rcontributions\x18\x05 \x03(\x01\x12\x11\n\tthumbnail\x18\x06 \x01(\x0c\x12-\n\x06\x62locks\x18\x07 \x03(\x0b\x32\x1d.tashihiki.v1.BlockSimilarity\x12\x16\n\tposterior\x18\x08 \x01(\x01H\x00\x88\x01\x01\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_posterior\";\n\x0f\x42lockSimilarity\x12\x12\n\nsimilarity\x18\x01 \x01(\x01\x12\x14\n\x0c\x63ontribution\x18\x02 \x01(\x01\"C\n\x12\x42\x61tchSearchRequest\x12-\n\x08requests\x18\x01 \x03(\x0b\x32\x1b.tashihiki.v1.SearchRequest\"G\n\x13\x42\x61tchSearchResponse\x12\x30\n\x07results\x18\x01 \x03(\x0b\x32\x1f.tashihiki.v1.BatchSearchResult\"t\n\x11\x42\x61tchSearchResult\x12\x30\n\x08response\x18\x01 \x01(\x0b\x32\x1c.tashihiki.v1.SearchResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06result\"\xc9\x01\n\x0e\x43omposeRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\"\n\x05query\x18\x02 \x01(\x0b\x32\x13.tashihiki.v1.Query\x12\x31\n\rmissing_items\x18\x03 \x01(\x0e\x32\x1a.tashihiki.v1.MissingItems\x12\x33\n\x0e\x61ttribute_mode\x18\x04 \x01(\x0e\x32\x1b.tashihiki.v1.AttributeMode\x12\x17\n\x0finclude_timings\x18\x05 \x01(\x08\"\x91\x02\n\x0f\x43omposeResponse\x12$\n\x06vector\x18\x01 \x01(\x0b\x32\x14.tashihiki.v1.Vector\x12\x0c\n\x04norm\x18\x02 \x01(\x01\x12)\n\x05terms\x18\x03 \x03(\x0b\x32\x1a.tashihiki.v1.ResolvedTerm\x12\x36\n\x10unresolved_terms\x18\x04 \x03(\x0b\x32\x1c.tashihiki.v1.UnresolvedTerm\x12\x12\n\ngeneration\x18\x05 \x01(\x03\x12+\n\x06\x62locks\x18\x06 \x03(\x0b\x32\x1b.tashihiki.v1.ComposedBlock\x12&\n\x07timings\x18\x07 \x01(\x0b\x32\x15.tashihiki.v1.Timings*?\n\x06Rerank\x12\x16\n\x12RERANK_UNSPECIFIED\x10\x00\x12\x0e\n\nRERANK_OFF\x10\x01\x12\r\n\tRERANK_ON\x10\x02*s\n\x0bSearchRoute\x12\x1c\n\x18SEARCH_ROUTE_UNSPECIFIED\x10\x00\x12\x16\n\x12SEARCH_ROUTE_INDEX\x10\x01\x12\x16\n\x12SEARCH_ROUTE_EXACT\x10\x02\x12\x16\n\x12SEARCH_ROUTE_CELLS\x10\x03\x32\xf0\x01\n\rSearchService\x12\x43\n\x06Search\x12\x1b.tashihiki.v1.SearchRequest\x1a\x1c.tashihiki.v1.SearchResponse\x12R\n\x0b\x42\x61tchSearch\x12 .tashihiki.v1.BatchSearchRequest\x1a!.tashihiki.v1.BatchSearchResponse\x12\x46\n\x07\x43ompose\x12\x1c.tashihiki.v1.ComposeRequest\x1a\x1d.tashihiki.v1.ComposeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,34 +37,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HIT_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_HIT_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_RERANK']._serialized_start=2125
-  _globals['_RERANK']._serialized_end=2188
-  _globals['_SEARCHROUTE']._serialized_start=2190
-  _globals['_SEARCHROUTE']._serialized_end=2305
+  _globals['_RERANK']._serialized_start=2366
+  _globals['_RERANK']._serialized_end=2429
+  _globals['_SEARCHROUTE']._serialized_start=2431
+  _globals['_SEARCHROUTE']._serialized_end=2546
   _globals['_SEARCHREQUEST']._serialized_start=158
-  _globals['_SEARCHREQUEST']._serialized_end=656
-  _globals['_GROUPING']._serialized_start=658
-  _globals['_GROUPING']._serialized_end=706
-  _globals['_DIVERSITY']._serialized_start=708
-  _globals['_DIVERSITY']._serialized_end=736
-  _globals['_SEARCHRESPONSE']._serialized_start=739
-  _globals['_SEARCHRESPONSE']._serialized_end=1071
-  _globals['_HIT']._serialized_start=1074
-  _globals['_HIT']._serialized_end=1387
-  _globals['_HIT_ATTRIBUTESENTRY']._serialized_start=1324
-  _globals['_HIT_ATTRIBUTESENTRY']._serialized_end=1373
-  _globals['_BLOCKSIMILARITY']._serialized_start=1389
-  _globals['_BLOCKSIMILARITY']._serialized_end=1448
-  _globals['_BATCHSEARCHREQUEST']._serialized_start=1450
-  _globals['_BATCHSEARCHREQUEST']._serialized_end=1517
-  _globals['_BATCHSEARCHRESPONSE']._serialized_start=1519
-  _globals['_BATCHSEARCHRESPONSE']._serialized_end=1590
-  _globals['_BATCHSEARCHRESULT']._serialized_start=1592
-  _globals['_BATCHSEARCHRESULT']._serialized_end=1708
-  _globals['_COMPOSEREQUEST']._serialized_start=1711
-  _globals['_COMPOSEREQUEST']._serialized_end=1887
-  _globals['_COMPOSERESPONSE']._serialized_start=1890
-  _globals['_COMPOSERESPONSE']._serialized_end=2123
-  _globals['_SEARCHSERVICE']._serialized_start=2308
-  _globals['_SEARCHSERVICE']._serialized_end=2548
+  _globals['_SEARCHREQUEST']._serialized_end=681
+  _globals['_GROUPING']._serialized_start=683
+  _globals['_GROUPING']._serialized_end=731
+  _globals['_DIVERSITY']._serialized_start=733
+  _globals['_DIVERSITY']._serialized_end=761
+  _globals['_SEARCHRESPONSE']._serialized_start=764
+  _globals['_SEARCHRESPONSE']._serialized_end=1136
+  _globals['_TIMINGS']._serialized_start=1138
+  _globals['_TIMINGS']._serialized_end=1207
+  _globals['_STAGE']._serialized_start=1209
+  _globals['_STAGE']._serialized_end=1247
+  _globals['_HIT']._serialized_start=1250
+  _globals['_HIT']._serialized_end=1563
+  _globals['_HIT_ATTRIBUTESENTRY']._serialized_start=1500
+  _globals['_HIT_ATTRIBUTESENTRY']._serialized_end=1549
+  _globals['_BLOCKSIMILARITY']._serialized_start=1565
+  _globals['_BLOCKSIMILARITY']._serialized_end=1624
+  _globals['_BATCHSEARCHREQUEST']._serialized_start=1626
+  _globals['_BATCHSEARCHREQUEST']._serialized_end=1693
+  _globals['_BATCHSEARCHRESPONSE']._serialized_start=1695
+  _globals['_BATCHSEARCHRESPONSE']._serialized_end=1766
+  _globals['_BATCHSEARCHRESULT']._serialized_start=1768
+  _globals['_BATCHSEARCHRESULT']._serialized_end=1884
+  _globals['_COMPOSEREQUEST']._serialized_start=1887
+  _globals['_COMPOSEREQUEST']._serialized_end=2088
+  _globals['_COMPOSERESPONSE']._serialized_start=2091
+  _globals['_COMPOSERESPONSE']._serialized_end=2364
+  _globals['_SEARCHSERVICE']._serialized_start=2549
+  _globals['_SEARCHSERVICE']._serialized_end=2789
 # @@protoc_insertion_point(module_scope)

@@ -103,6 +103,7 @@ class SearchRequest(google.protobuf.message.Message):
     GROUPING_FIELD_NUMBER: builtins.int
     DIVERSITY_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    INCLUDE_TIMINGS_FIELD_NUMBER: builtins.int
     collection: builtins.str
     limit: builtins.int
     """1 to 1000; 0 means 10."""
@@ -121,6 +122,8 @@ class SearchRequest(google.protobuf.message.Message):
     """`next_page_token` of the page before. Everything else but `limit` must be
     as it was there.
     """
+    include_timings: builtins.bool
+    """Also return how long the server took, and with what. Not in a batch."""
     @property
     def query(self) -> tashihiki.v1.composition_pb2.Query: ...
     @property
@@ -146,9 +149,10 @@ class SearchRequest(google.protobuf.message.Message):
         grouping: global___Grouping | None = ...,
         diversity: global___Diversity | None = ...,
         page_token: builtins.str = ...,
+        include_timings: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_min_similarity", b"_min_similarity", "diversity", b"diversity", "filter", b"filter", "grouping", b"grouping", "min_similarity", b"min_similarity", "query", b"query"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_min_similarity", b"_min_similarity", "attribute_mode", b"attribute_mode", "collection", b"collection", "diversity", b"diversity", "filter", b"filter", "grouping", b"grouping", "include_operands", b"include_operands", "include_thumbnails", b"include_thumbnails", "include_vector", b"include_vector", "limit", b"limit", "min_similarity", b"min_similarity", "missing_items", b"missing_items", "page_token", b"page_token", "query", b"query", "rerank", b"rerank"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_min_similarity", b"_min_similarity", "attribute_mode", b"attribute_mode", "collection", b"collection", "diversity", b"diversity", "filter", b"filter", "grouping", b"grouping", "include_operands", b"include_operands", "include_thumbnails", b"include_thumbnails", "include_timings", b"include_timings", "include_vector", b"include_vector", "limit", b"limit", "min_similarity", b"min_similarity", "missing_items", b"missing_items", "page_token", b"page_token", "query", b"query", "rerank", b"rerank"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_min_similarity", b"_min_similarity"]) -> typing.Literal["min_similarity"] | None: ...
 
 global___SearchRequest = SearchRequest
@@ -211,6 +215,7 @@ class SearchResponse(google.protobuf.message.Message):
     VECTOR_FIELD_NUMBER: builtins.int
     BLOCKS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    TIMINGS_FIELD_NUMBER: builtins.int
     norm: builtins.float
     """Euclidean norm of the composition before it is normalised."""
     generation: builtins.int
@@ -244,6 +249,10 @@ class SearchResponse(google.protobuf.message.Message):
     def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.ComposedBlock]:
         """The parts of the composed query."""
 
+    @property
+    def timings(self) -> global___Timings:
+        """Only with `include_timings`."""
+
     def __init__(
         self,
         *,
@@ -256,11 +265,75 @@ class SearchResponse(google.protobuf.message.Message):
         vector: tashihiki.v1.composition_pb2.Vector | None = ...,
         blocks: collections.abc.Iterable[tashihiki.v1.composition_pb2.ComposedBlock] | None = ...,
         next_page_token: builtins.str = ...,
+        timings: global___Timings | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["blocks", b"blocks", "generation", b"generation", "hits", b"hits", "next_page_token", b"next_page_token", "norm", b"norm", "route", b"route", "terms", b"terms", "unresolved_terms", b"unresolved_terms", "vector", b"vector"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["timings", b"timings", "vector", b"vector"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["blocks", b"blocks", "generation", b"generation", "hits", b"hits", "next_page_token", b"next_page_token", "norm", b"norm", "route", b"route", "terms", b"terms", "timings", b"timings", "unresolved_terms", b"unresolved_terms", "vector", b"vector"]) -> None: ...
 
 global___SearchResponse = SearchResponse
+
+@typing.final
+class Timings(google.protobuf.message.Message):
+    """Where the time of a call went in the server."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TOTAL_SECONDS_FIELD_NUMBER: builtins.int
+    STAGES_FIELD_NUMBER: builtins.int
+    total_seconds: builtins.float
+    """From the arrival of the request until the response is ready to be sent.
+    Reading, serialising and sending messages are not in it.
+    """
+    @property
+    def stages(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Stage]:
+        """In the order in which they first began; a stage that the call did not need
+        is not there. None is part of another, so that they sum to the total less
+        the little that belongs to none.
+        """
+
+    def __init__(
+        self,
+        *,
+        total_seconds: builtins.float = ...,
+        stages: collections.abc.Iterable[global___Stage] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["stages", b"stages", "total_seconds", b"total_seconds"]) -> None: ...
+
+global___Timings = Timings
+
+@typing.final
+class Stage(google.protobuf.message.Message):
+    """A kind of work in a call."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    SECONDS_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """One of
+    - `queue`: waiting for a thread;
+    - `resolve`: reading the query, looking its operands up;
+    - `decode`: making pictures smaller pixels;
+    - `encode`: the encoder's pass over them;
+    - `compose`: making one vector of the operands;
+    - `filter`: finding the items that the filter admits;
+    - `look_up`: finding the nearest items;
+    - `rerank`: putting them in order by how probably they show what was asked
+      for, or choosing those that differ;
+    - `fetch`: reading the hits' metadata and thumbnails;
+    - `respond`: explaining the hits, building the response.
+    Others may come.
+    """
+    seconds: builtins.float
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        seconds: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "seconds", b"seconds"]) -> None: ...
+
+global___Stage = Stage
 
 @typing.final
 class Hit(google.protobuf.message.Message):
@@ -428,9 +501,12 @@ class ComposeRequest(google.protobuf.message.Message):
     QUERY_FIELD_NUMBER: builtins.int
     MISSING_ITEMS_FIELD_NUMBER: builtins.int
     ATTRIBUTE_MODE_FIELD_NUMBER: builtins.int
+    INCLUDE_TIMINGS_FIELD_NUMBER: builtins.int
     collection: builtins.str
     missing_items: tashihiki.v1.composition_pb2.MissingItems.ValueType
     attribute_mode: tashihiki.v1.composition_pb2.AttributeMode.ValueType
+    include_timings: builtins.bool
+    """Also return how long the server took, and with what."""
     @property
     def query(self) -> tashihiki.v1.composition_pb2.Query: ...
     def __init__(
@@ -440,9 +516,10 @@ class ComposeRequest(google.protobuf.message.Message):
         query: tashihiki.v1.composition_pb2.Query | None = ...,
         missing_items: tashihiki.v1.composition_pb2.MissingItems.ValueType = ...,
         attribute_mode: tashihiki.v1.composition_pb2.AttributeMode.ValueType = ...,
+        include_timings: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["query", b"query"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribute_mode", b"attribute_mode", "collection", b"collection", "missing_items", b"missing_items", "query", b"query"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribute_mode", b"attribute_mode", "collection", b"collection", "include_timings", b"include_timings", "missing_items", b"missing_items", "query", b"query"]) -> None: ...
 
 global___ComposeRequest = ComposeRequest
 
@@ -456,6 +533,7 @@ class ComposeResponse(google.protobuf.message.Message):
     UNRESOLVED_TERMS_FIELD_NUMBER: builtins.int
     GENERATION_FIELD_NUMBER: builtins.int
     BLOCKS_FIELD_NUMBER: builtins.int
+    TIMINGS_FIELD_NUMBER: builtins.int
     norm: builtins.float
     """Euclidean norm of the composition before it is normalised."""
     generation: builtins.int
@@ -473,6 +551,10 @@ class ComposeResponse(google.protobuf.message.Message):
     def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.ComposedBlock]:
         """The parts of the composed query."""
 
+    @property
+    def timings(self) -> global___Timings:
+        """Only with `include_timings`."""
+
     def __init__(
         self,
         *,
@@ -482,8 +564,9 @@ class ComposeResponse(google.protobuf.message.Message):
         unresolved_terms: collections.abc.Iterable[tashihiki.v1.composition_pb2.UnresolvedTerm] | None = ...,
         generation: builtins.int = ...,
         blocks: collections.abc.Iterable[tashihiki.v1.composition_pb2.ComposedBlock] | None = ...,
+        timings: global___Timings | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["blocks", b"blocks", "generation", b"generation", "norm", b"norm", "terms", b"terms", "unresolved_terms", b"unresolved_terms", "vector", b"vector"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["timings", b"timings", "vector", b"vector"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["blocks", b"blocks", "generation", b"generation", "norm", b"norm", "terms", b"terms", "timings", b"timings", "unresolved_terms", b"unresolved_terms", "vector", b"vector"]) -> None: ...
 
 global___ComposeResponse = ComposeResponse

@@ -29,7 +29,8 @@ class SearchServiceStub(object):
     """Image search by adding and subtracting. Every error carries a
     google.rpc.ErrorInfo of domain `tashihiki` with a reason in UPPER_SNAKE and,
     in its metadata, the `field` at fault and the `remedy`; docs/errors.md lists
-    them. Only UNAVAILABLE is worth retrying unchanged.
+    them. UNAVAILABLE is worth retrying unchanged, and an error that carries a
+    google.rpc.RetryInfo after the delay that it names.
     """
 
     def __init__(self, channel):
@@ -59,7 +60,8 @@ class SearchServiceServicer(object):
     """Image search by adding and subtracting. Every error carries a
     google.rpc.ErrorInfo of domain `tashihiki` with a reason in UPPER_SNAKE and,
     in its metadata, the `field` at fault and the `remedy`; docs/errors.md lists
-    them. Only UNAVAILABLE is worth retrying unchanged.
+    them. UNAVAILABLE is worth retrying unchanged, and an error that carries a
+    google.rpc.RetryInfo after the delay that it names.
     """
 
     def Search(self, request, context):
@@ -114,7 +116,8 @@ class SearchService(object):
     """Image search by adding and subtracting. Every error carries a
     google.rpc.ErrorInfo of domain `tashihiki` with a reason in UPPER_SNAKE and,
     in its metadata, the `field` at fault and the `remedy`; docs/errors.md lists
-    them. Only UNAVAILABLE is worth retrying unchanged.
+    them. UNAVAILABLE is worth retrying unchanged, and an error that carries a
+    google.rpc.RetryInfo after the delay that it names.
     """
 
     @staticmethod

@@ -21,7 +21,8 @@ class SearchServiceStub:
     """Image search by adding and subtracting. Every error carries a
     google.rpc.ErrorInfo of domain `tashihiki` with a reason in UPPER_SNAKE and,
     in its metadata, the `field` at fault and the `remedy`; docs/errors.md lists
-    them. Only UNAVAILABLE is worth retrying unchanged.
+    them. UNAVAILABLE is worth retrying unchanged, and an error that carries a
+    google.rpc.RetryInfo after the delay that it names.
     """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
@@ -49,7 +50,8 @@ class SearchServiceAsyncStub:
     """Image search by adding and subtracting. Every error carries a
     google.rpc.ErrorInfo of domain `tashihiki` with a reason in UPPER_SNAKE and,
     in its metadata, the `field` at fault and the `remedy`; docs/errors.md lists
-    them. Only UNAVAILABLE is worth retrying unchanged.
+    them. UNAVAILABLE is worth retrying unchanged, and an error that carries a
+    google.rpc.RetryInfo after the delay that it names.
     """
 
     Search: grpc.aio.UnaryUnaryMultiCallable[
@@ -76,7 +78,8 @@ class SearchServiceServicer(metaclass=abc.ABCMeta):
     """Image search by adding and subtracting. Every error carries a
     google.rpc.ErrorInfo of domain `tashihiki` with a reason in UPPER_SNAKE and,
     in its metadata, the `field` at fault and the `remedy`; docs/errors.md lists
-    them. Only UNAVAILABLE is worth retrying unchanged.
+    them. UNAVAILABLE is worth retrying unchanged, and an error that carries a
+    google.rpc.RetryInfo after the delay that it names.
     """
 
     @abc.abstractmethod

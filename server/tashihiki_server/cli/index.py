@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 MAX_SHOWN = 20
+CALLS = 2
 
 
 @dataclass
@@ -172,18 +172,21 @@ def _send(
         return _upsert(client, name, dataset.photos, tally)
 
 
-def _upsert(client: Client, name: str, photos: list[Photo], tally: _Tally) -> Indexed:
-    from tashihiki import Item
+def _upsert(client: Client, name: str, photos: Sequence[Photo], tally: _Tally) -> Indexed:
+    from tashihiki import Item, UpsertResult
     from tashihiki_server.cli.progress import counting
     from tashihiki_server.dataset import Skipped
-    from tashihiki_server.indexing import BATCH, Indexed
+    from tashihiki_server.indexing import BATCH, Indexed, ahead, batched, workers
 
-    paths = {photo.id: photo.path for photo in photos}
-    items = (Item(p.id, p.path, None, p.attributes, p.metadata) for p in photos)
+    def send(batch: list[Photo]) -> tuple[list[Photo], UpsertResult]:
+        items = [Item(p.id, p.path, None, p.attributes, p.metadata) for p in batch]
+        return batch, client.upsert(name, items, batch_size=BATCH, on_error="collect")
+
     indexed = Indexed()
-    with counting(f"indexing {name}") as progress:
-        while batch := list(islice(items, BATCH)):
-            result = client.upsert(name, batch, batch_size=BATCH, on_error="collect")
+    # The server encodes one call while the next is read and sent and the last is written.
+    with counting(f"indexing {name}") as progress, workers(CALLS) as pool:
+        for batch, result in ahead(pool, send, batched(photos, BATCH), CALLS):
+            paths = {photo.id: photo.path for photo in batch}
             faults = result.errors
             indexed.skipped += [Skipped(paths[fault.id], fault.error.message) for fault in faults]
             indexed.written += result.count

@@ -14,8 +14,12 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from tashihiki_server.library import Library
+    from tashihiki_server.service.server import ServerConfig
+    from tashihiki_server.web.page import GalleryPage
 
 app = typer.Typer()
+# Where a server that listens everywhere finds itself.
+_OWN_HOSTS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
 @app.command()
@@ -36,16 +40,31 @@ def serve(
     demo: Annotated[
         bool, typer.Option("--demo", help="Draw the demo and make its collections first.")
     ] = False,
+    gallery: Annotated[
+        str,
+        typer.Option(
+            help="Host and port of the gallery page, or `off`.", envvar="TASHIHIKI_GALLERY"
+        ),
+    ] = "127.0.0.1:8080",
     grace: Annotated[float, typer.Option(help="Seconds for calls under way at the end.")] = 10.0,
+    max_wait: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Seconds that a call may have to wait for a thread, as estimated, before it"
+            " is refused.",
+        ),
+    ] = 0.5,
     max_image_bytes: Annotated[int, typer.Option(min=1, help="Of a picture.")] = 20 * 2**20,
     max_image_pixels: Annotated[int, typer.Option(min=1, help="Width times height.")] = 50_000_000,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve the collections of a data folder until SIGTERM or Ctrl-C."""
+    from tashihiki_server.encoder.tuning import open_tuned
     from tashihiki_server.images import ImageLimits
     from tashihiki_server.library import SHIPPED_ENCODER, Library
     from tashihiki_server.service.server import ServerConfig
-    from tashihiki_server.service.server import serve as run
+    from tashihiki_server.web.page import open_page
 
     if log_level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise typer.BadParameter("use debug, info, warning or error", param_hint="--log-level")
@@ -53,16 +72,38 @@ def serve(
         level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     bundles = encoder or [SHIPPED_ENCODER]
-    library = Library(data, bundles[0], further=bundles[1:])
+    library = Library(data, bundles[0], further=bundles[1:], open_bundle=open_tuned)
     try:
+        if not library.collections():
+            library.encoder()  # Now, so that the first collection need not wait for it.
         if demo:
             _make_demo(library, data / "demo")
         config = ServerConfig(
-            address=address, grace=grace, limits=ImageLimits(max_image_bytes, max_image_pixels)
+            address=address,
+            grace=grace,
+            limits=ImageLimits(max_image_bytes, max_image_pixels),
+            max_wait=max_wait,
         )
-        asyncio.run(run(library, config, ready=lambda port: _announce(library, address, port)))
+        page = open_page(gallery, config.limits)
+        asyncio.run(_serve(library, config, page))
     finally:
         library.close()
+
+
+async def _serve(library: Library, config: ServerConfig, page: GalleryPage | None) -> None:
+    from tashihiki_server.service.server import serve as run
+
+    def ready(port: int) -> None:
+        _announce(library, config.address, port, page)
+        if page is not None:
+            host = config.address.rpartition(":")[0]
+            page.start(f"{_OWN_HOSTS.get(host, host)}:{port}")
+
+    try:
+        await run(library, config, ready=ready)
+    finally:
+        if page is not None:
+            await page.close()
 
 
 def _make_demo(library: Library, folder: Path) -> None:
@@ -91,10 +132,12 @@ def _fill_demo(library: Library, name: str, labels: Path) -> None:
     fill(target, read_dataset(labels))
 
 
-def _announce(library: Library, address: str, port: int) -> None:
+def _announce(library: Library, address: str, port: int, page: GalleryPage | None) -> None:
     host = address.rpartition(":")[0] or address
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"\nTashihiki serves on {host}:{port}")
+    if page is not None:
+        console.print(f"Gallery: {page.url}")
     sizes = [f"{c.settings.name} ({len(c)} items)" for c in library.collections()]
     console.print(f"Collections: {', '.join(sizes) or 'none yet; see `tashihiki index --help`'}")
     for name, fault in library.faults().items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,6 @@ class Dataset:
         skipped: what was left out.
     """
 
-    photos: list[Photo]
+    photos: Sequence[Photo]
     facets: list[str]
     skipped: list[Skipped] = field(default_factory=list)

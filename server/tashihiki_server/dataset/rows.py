@@ -4,13 +4,47 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tashihiki_server.dataset.failure import not_found, unreadable
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-Row = dict[str, str]
+# Of values that repeat, one copy is kept; of so many different ones most do not.
+MAX_SHARED = 10_000
+
+
+class Row:
+    """Cells by column: a tuple, since a dictionary for each of a million rows takes gigabytes."""
+
+    __slots__ = ("_cells", "_places")
+
+    def __init__(self, places: Mapping[str, int], cells: tuple[str, ...]) -> None:
+        """Holds a cell for each place; all rows of a table share `places`."""
+        self._places = places
+        self._cells = cells
+
+    def __getitem__(self, column: str) -> str:
+        """The cell of a column; the empty text where it is missing."""
+        return self._cells[self._places[column]]
+
+
+class _Rows:
+    """Makes the rows of one table."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._places = {name: place for place, name in enumerate(columns)}
+        self._shared: dict[str, str] = {}
+
+    def row(self, cells: Sequence[str]) -> Row:
+        padded = [*cells, *[""] * (len(self._places) - len(cells))]
+        return Row(self._places, tuple(self._one_copy(cell.strip()) for cell in padded))
+
+    def _one_copy(self, cell: str) -> str:
+        if len(self._shared) < MAX_SHARED:
+            return self._shared.setdefault(cell, cell)
+        return self._shared.get(cell, cell)
 
 
 def read_rows(path: Path) -> tuple[list[str], list[Row]]:
@@ -37,17 +71,21 @@ def _delimited(path: Path, suffix: str) -> tuple[list[str], list[Row]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter="\t" if suffix == ".tsv" else ",", strict=True)
             columns = [name.strip() for name in next(lines, [])]
-            rows = [_row(columns, cells, path, lines.line_num) for cells in lines if any(cells)]
+            made = _Rows(columns)
+            rows = [
+                made.row(_checked(cells, columns, path, lines.line_num))
+                for cells in lines
+                if any(cells)
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise unreadable(path, error) from error
     return columns, rows
 
 
-def _row(columns: list[str], cells: list[str], path: Path, line: int) -> Row:
+def _checked(cells: list[str], columns: list[str], path: Path, line: int) -> list[str]:
     if len(cells) > len(columns):
         raise unreadable(path, f"line {line} has {len(cells)} cells under {len(columns)} columns")
-    padded = cells + [""] * (len(columns) - len(cells))
-    return {name: cell.strip() for name, cell in zip(columns, padded, strict=True)}
+    return cells
 
 
 def _parquet(path: Path) -> tuple[list[str], list[Row]]:
@@ -59,8 +97,14 @@ def _parquet(path: Path) -> tuple[list[str], list[Row]]:
         table = pyarrow.parquet.read_table(path)
     except (OSError, pyarrow.ArrowException) as error:
         raise unreadable(path, error) from error
-    rows = [{name: _text(cell) for name, cell in row.items()} for row in table.to_pylist()]
-    return list(table.column_names), rows
+    columns = list(table.column_names)
+    made = _Rows(columns)
+    rows = [
+        made.row([_text(cell) for cell in cells])
+        for batch in table.to_batches(MAX_SHARED)
+        for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    ]
+    return columns, rows
 
 
 def _text(cell: Any) -> str:

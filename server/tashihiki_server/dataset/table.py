@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 from tashihiki.errors import AlreadyExistsError, InvalidArgumentError
 from tashihiki_server.dataset.aliases import Aliases
@@ -68,7 +69,7 @@ def read_table(
 
 
 class _RowReader:
-    """Turns rows into photos."""
+    """Turns rows into photos, as often as they are asked for."""
 
     def __init__(
         self,
@@ -88,7 +89,8 @@ class _RowReader:
         self.aliases = aliases
         self.root = root
 
-    def photo(self, row: Row) -> Photo | Skipped:
+    def fault(self, row: Row) -> Skipped | None:
+        """Why the row is no photo, if it is none."""
         path = self.root / row[self.path_column]
         if not row[self.path_column]:
             return Skipped(path, f"its {self.path_column} is empty")
@@ -98,31 +100,62 @@ class _RowReader:
             there = path.is_file()
         except (OSError, ValueError) as error:
             return Skipped(path, str(error))
-        if not there:
-            return Skipped(path, "there is no such file")
+        return None if there else Skipped(path, "there is no such file")
+
+    def photo(self, row: Row) -> Photo:
+        """The photo of a row that has no fault."""
         attributes = {f: self.aliases.value(f, row[f]) for f in self.facets if row[f]}
         metadata = {
             name: as_number(row[name]) if name in self.numeric else row[name]
             for name in self.metadata
             if row[name]
         }
+        path = self.root / row[self.path_column]
         return Photo(row[self.id_column], path, attributes, metadata)
 
 
+class _Photos(Sequence[Photo]):
+    """Each photo is made when it is asked for: a million of them need not be in memory."""
+
+    def __init__(self, reader: _RowReader, rows: list[Row]) -> None:
+        self._reader = reader
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, number: int) -> Photo: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Photo]: ...
+
+    def __getitem__(self, number: int | slice) -> Photo | Sequence[Photo]:
+        if isinstance(number, slice):
+            return _Photos(self._reader, self._rows[number])
+        return self._reader.photo(self._rows[number])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def _read(reader: _RowReader, rows: list[Row]) -> Dataset:
-    photos: list[Photo] = []
+    sound: list[Row] = []
     skipped: list[Skipped] = []
     first: dict[str, int] = {}
     for number, row in enumerate(rows, 1):
-        photo = reader.photo(row)
-        if isinstance(photo, Skipped):
-            skipped.append(photo)
+        fault = reader.fault(row)
+        if fault is not None:
+            skipped.append(fault)
             continue
-        if photo.id in first:
-            raise _duplicate(photo.id, first[photo.id], number)
-        first[photo.id] = number
-        photos.append(photo)
-    return Dataset(photos, reader.facets, skipped)
+        id_ = row[reader.id_column]
+        if id_ in first:
+            raise _duplicate(id_, first[id_], number)
+        first[id_] = number
+        sound.append(row)
+    return Dataset(_Photos(reader, sound), reader.facets, skipped)
 
 
 def _path_column(columns: list[str], asked: str | None) -> str:

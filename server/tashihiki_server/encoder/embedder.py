@@ -14,6 +14,7 @@ from tashihiki_server.deadline import check_deadline
 from tashihiki_server.encoder.base import Encoder
 from tashihiki_server.images import ImageLimits, decode, fit, thumbnail
 from tashihiki_server.space.base import Vectors
+from tashihiki_server.stopwatch import stage
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,10 @@ class Embedder:
             InvalidArgumentError: as `images.decode`.
         """
         size = encoder.manifest.input_size
-        picture = decode(data, size, self._limits, field)
-        return np.asarray(encoder.embed(fit(picture, size)[None])[0], dtype=np.float32)
+        with stage("decode"):
+            pixels = fit(decode(data, size, self._limits, field), size)
+        with stage("encode"):
+            return np.asarray(encoder.embed(pixels[None])[0], dtype=np.float32)
 
     def embed_all(
         self, encoder: Encoder, images: Sequence[tuple[bytes, str]]

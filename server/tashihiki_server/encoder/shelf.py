@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tashihiki.errors import FailedPreconditionError, NotFoundError
@@ -20,19 +20,27 @@ logger = logging.getLogger(__name__)
 class EncoderShelf:
     """A folder of bundles; each is checked before it is used. Safe to use from many threads."""
 
-    def __init__(self, folder: Path, default: Path, spares: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        default: Path,
+        spares: Sequence[Path] = (),
+        open_bundle: Callable[[Path], Encoder] = OpenVinoEncoder,
+    ) -> None:
         """Opens the folder, or makes it.
 
         Args:
             folder: of the bundles.
             default: bundle that is installed and stands for no name at all.
             spares: bundles that take the place of damaged or lost ones of their fingerprints.
+            open_bundle: makes an encoder of an installed bundle.
 
         Raises:
             FailedPreconditionError: ENCODER_INVALID for an unsound default.
         """
         self._folder = folder
         self._spares = spares
+        self._open_bundle = open_bundle
         self._lock = threading.Lock()
         self._open: dict[str, Encoder] = {}
         folder.mkdir(exist_ok=True)
@@ -89,7 +97,7 @@ class EncoderShelf:
             fingerprint = name if self._holds(name) else self._fingerprint(name)
             if fingerprint not in self._open:
                 read_bundle(self._folder / fingerprint)
-                self._open[fingerprint] = OpenVinoEncoder(self._folder / fingerprint)
+                self._open[fingerprint] = self._open_bundle(self._folder / fingerprint)
             return self._open[fingerprint]
 
     def _holds(self, fingerprint: str) -> bool:

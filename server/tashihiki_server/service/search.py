@@ -21,9 +21,10 @@ from tashihiki_server.deadline import check_deadline
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.index.base import Route
 from tashihiki_server.library import Library
-from tashihiki_server.query.filter import Filter, filter_from_message
+from tashihiki_server.query.filter import Filter, Mask, filter_from_message
 from tashihiki_server.query.message import read_query
 from tashihiki_server.query.resolve import Resolution, Resolver
+from tashihiki_server.service.at_once import is_short
 from tashihiki_server.service.hits.blocks import block_messages, block_shares
 from tashihiki_server.service.hits.candidates import Candidates, reported
 from tashihiki_server.service.hits.composed_query import ComposedQuery
@@ -47,6 +48,7 @@ from tashihiki_server.service.messages import (
     vector_message,
 )
 from tashihiki_server.space.base import AttributeMode, SpaceTerm
+from tashihiki_server.stopwatch import stage
 
 MAX_BATCH = 100
 MAX_BATCH_BYTES = 16 * 2**20
@@ -95,30 +97,49 @@ class SearchApi:
 
     def search(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
         """Composes the query and looks its nearest items up."""
+        found = self._search(request, RETRIES)
+        assert found is not None
+        return found
+
+    def search_at_once(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse | None:
+        """The same for who cannot wait: None for what takes longer than a short search."""
+        if not is_short(request, self._library.collection(request.collection).state):
+            return None
+        return self._search(request, 0)
+
+    def _search(
+        self, request: search_pb2.SearchRequest, retries: int
+    ) -> search_pb2.SearchResponse | None:
+        """None where hits were written meanwhile, and it is not to be tried again."""
         options = read_options(request)
         collection = self._library.collection(request.collection)
         condition = None
         if request.HasField("filter"):
             condition = filter_from_message(request.filter, "filter")
         resolution = None if request.page_token else self._resolve(collection, request)
-        for retry in range(RETRIES + 1):
+        for retry in range(retries + 1):
             check_deadline()
             if resolution is None:
                 answer = self._next_page(request, collection, options, condition)
             else:
-                asked = _composed(collection, request, resolution)
+                with stage("compose"):
+                    asked = _composed(collection, request, resolution)
                 answer = self._first_page(request, collection, asked, options, condition)
             ids = answer.state.rows.ids(answer.ranking.rows).tolist()
-            items = collection.hit_items(ids, thumbnails=request.include_thumbnails)
+            with stage("fetch"):
+                items = collection.hit_items(ids, thumbnails=request.include_thumbnails)
             changed = _changed(answer, items, condition is not None)
             if not changed.any():
                 break
             if self._library.collection(request.collection) is not collection:
-                return self.search(request)
-            if retry < RETRIES:
+                return self._search(request, retries)
+            if not retries:
+                return None
+            if retry < retries:
                 _wait_for_newer(collection, answer.state)
         kept = answer.ranking.at(np.flatnonzero(~changed))
-        return _response(request, replace(answer, ranking=kept), items)
+        with stage("respond"):
+            return _response(request, replace(answer, ranking=kept), items)
 
     def _first_page(
         self,
@@ -133,7 +154,7 @@ class SearchApi:
             collection,
             state,
             query.composed,
-            collection.mask(state, condition),
+            _mask(collection, state, condition),
             _excluded(request, query),
             options.min_similarity,
         )
@@ -143,14 +164,15 @@ class SearchApi:
             quota = Quota(state.rows, facet, options.grouping.most)
         if options.balance is not None:
             pools = candidates.batches(max(CANDIDATES, 4 * options.limit), quota)
-            ranking = diverse(
-                (Ranking.of(pool) for pool in pools),
-                state.rows,
-                query.composed.scale,
-                options.balance,
-                options.limit,
-                quota,
-            )
+            with stage("rerank"):
+                ranking = diverse(
+                    (Ranking.of(pool) for pool in pools),
+                    state.rows,
+                    query.composed.scale,
+                    options.balance,
+                    options.limit,
+                    quota,
+                )
             return _Answer(state, query, ranking, candidates.route)
         reranks_them = reranks(state, asked.terms, asked.mode, options.rerank)
         if quota is not None:
@@ -161,7 +183,8 @@ class SearchApi:
         found = Ranking.of(candidates.nearest(size + 1))
         head = found.at(slice(size))
         if reranks_them:
-            head = reranked(state, asked.terms, query.composed, head)
+            with stage("rerank"):
+                head = reranked(state, asked.terms, query.composed, head)
         token = ""
         if len(found) > options.limit:
             token = self._keep(request, collection, asked, head, options.limit)
@@ -195,16 +218,18 @@ class SearchApi:
         state = collection.state
         if kept.collection() is not collection or kept.identity != state.identity:
             raise expired()
-        page = page_from(
-            kept,
-            position,
-            state.rows,
-            # The first page knew every name; the last item that carried one may be gone.
-            collection.mask(state, condition, lenient=True),
-            _excluded(request, kept.query),
-            options.min_similarity,
-            options.limit,
-        )
+        # The first page knew every name; the last item that carried one may be gone.
+        mask = _mask(collection, state, condition, lenient=True)
+        with stage("look_up"):
+            page = page_from(
+                kept,
+                position,
+                state.rows,
+                mask,
+                _excluded(request, kept.query),
+                options.min_similarity,
+                options.limit,
+            )
         token = "" if page.following is None else self._kept.token(number, page.following)
         return _Answer(state, kept.query, page.ranking, Route.EXACT, token)
 
@@ -238,7 +263,9 @@ class SearchApi:
     def compose(self, request: search_pb2.ComposeRequest) -> search_pb2.ComposeResponse:
         """Composes the query."""
         collection = self._library.collection(request.collection)
-        asked = _composed(collection, request, self._resolve(collection, request))
+        resolution = self._resolve(collection, request)
+        with stage("compose"):
+            asked = _composed(collection, request, resolution)
         query = asked.query
         return search_pb2.ComposeResponse(
             vector=vector_message(query.composed.vector),
@@ -261,7 +288,8 @@ class SearchApi:
             skip_missing=request.missing_items == composition_pb2.MISSING_ITEMS_SKIP,
             expression=request.query.expression,
         )
-        return resolver.resolve(read_query(request.query))
+        with stage("resolve"):
+            return resolver.resolve(read_query(request.query))
 
 
 def _composed(
@@ -285,6 +313,15 @@ def _composed(
     return _Asked(state, terms, mode, query)
 
 
+def _mask(
+    collection: Collection, state: State, condition: Filter | None, *, lenient: bool = False
+) -> Mask | None:
+    if condition is None:
+        return None
+    with stage("filter"):
+        return collection.mask(state, condition, lenient=lenient)
+
+
 def _excluded(request: search_pb2.SearchRequest, query: ComposedQuery) -> set[str]:
     return set() if request.include_operands else set(query.item_ids)
 
@@ -298,7 +335,8 @@ def _grouped(
         ranking = Ranking.of(batch)
         if chosen is None:
             if reranks_them:
-                ranking = reranked(asked.state, asked.terms, asked.query.composed, ranking)
+                with stage("rerank"):
+                    ranking = reranked(asked.state, asked.terms, asked.query.composed, ranking)
             chosen = within_quota(ranking, quota, limit)
         else:
             chosen = chosen.followed_by(within_quota(ranking, quota, limit - len(chosen)))

@@ -15,18 +15,10 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from threadpoolctl import threadpool_limits
 
 from tashihiki.errors import FailedPreconditionError
-from tashihiki.v1 import (
-    catalog_pb2,
-    catalog_pb2_grpc,
-    discovery_pb2,
-    discovery_pb2_grpc,
-    maintenance_pb2,
-    maintenance_pb2_grpc,
-    search_pb2,
-    search_pb2_grpc,
-)
+from tashihiki.v1 import catalog_pb2, discovery_pb2, maintenance_pb2, search_pb2
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.images import ImageLimits
 from tashihiki_server.library import Library
@@ -34,7 +26,9 @@ from tashihiki_server.service.calls import Calls
 from tashihiki_server.service.catalog import CatalogApi
 from tashihiki_server.service.discovery import DiscoveryApi
 from tashihiki_server.service.maintenance import MaintenanceApi
+from tashihiki_server.service.pulse import Pulse
 from tashihiki_server.service.search import SearchApi
+from tashihiki_server.service.workers import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +36,8 @@ _SEARCH = search_pb2.DESCRIPTOR.services_by_name["SearchService"]
 _CATALOG = catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"]
 _DISCOVERY = discovery_pb2.DESCRIPTOR.services_by_name["DiscoveryService"]
 _MAINTENANCE = maintenance_pb2.DESCRIPTOR.services_by_name["MaintenanceService"]
-# Python's default is ten times as long.
-SWITCH_SECONDS = 0.0005
+# Python's default is fifty times as long.
+SWITCH_SECONDS = 0.0001
 _SERVICES = (_SEARCH, _CATALOG, _DISCOVERY, _MAINTENANCE)
 
 
@@ -57,6 +51,8 @@ class ServerConfig:
         max_message_bytes: of a request or response.
         limits: on pictures.
         threads: calls of a service answered at once; health checks need none of them.
+        max_wait: seconds that a call may have to wait for a thread, as estimated; where it is
+            more, the call is refused at once, unless hardly any wait.
     """
 
     address: str = "127.0.0.1:50051"
@@ -64,6 +60,7 @@ class ServerConfig:
     max_message_bytes: int = 64 * 2**20
     limits: ImageLimits = field(default_factory=ImageLimits)
     threads: int = field(default_factory=lambda: 2 + 2 * len(os.sched_getaffinity(0)))
+    max_wait: float = 0.5
 
 
 async def serve(
@@ -87,6 +84,8 @@ async def serve(
     """
     # A search lets go of the interpreter many times; others shall soon give it back.
     sys.setswitchinterval(SWITCH_SECONDS)
+    # Searches run beside each other; threads within each would only wait for one another.
+    threadpool_limits(1, user_api="blas")
     embedder = Embedder(config.limits, len(os.sched_getaffinity(0)))
     # Each service has its own threads: writes that wait for each other must not hold up searches.
     executors = {
@@ -94,14 +93,18 @@ async def serve(
         for service in _SERVICES
     }
     server = _server(config)
+    pulse = Pulse()
     calls = {
-        service: Calls(executor, config.max_message_bytes)
+        service: Calls(
+            Workers(executor, config.threads, config.max_wait), pulse, config.max_message_bytes
+        )
         for service, executor in executors.items()
     }
     health_servicer = _register(server, library, embedder, calls)
     try:
         port = _bind(server, config.address)
         await server.start()
+        pulse.start()
         await _set_serving(health_servicer)
         ready(port)
         await (stopped or _stop_signal)()
@@ -109,6 +112,7 @@ async def serve(
         await health_servicer.enter_graceful_shutdown()
         await server.stop(config.grace)
     finally:
+        pulse.stop()
         # In this order a call that outlived the grace ends with the picture it is at.
         embedder.close()
         for executor in executors.values():
@@ -125,6 +129,9 @@ def _server(config: ServerConfig) -> grpc.aio.Server:
             # Clients behind a NAT keep idle connections open with a ping a minute.
             ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
             ("grpc.keepalive_permit_without_calls", 1),
+            # Beyond these gRPC would cancel calls by itself, without a word of when to come again.
+            ("grpc.server.max_pending_requests", 100_000),
+            ("grpc.server.max_pending_requests_hard_limit", 200_000),
         ]
     )
 
@@ -132,17 +139,14 @@ def _server(config: ServerConfig) -> grpc.aio.Server:
 def _register(
     server: grpc.aio.Server, library: Library, embedder: Embedder, calls: Mapping[Any, Calls]
 ) -> health.aio.HealthServicer:
-    for add, api, service in (
-        (search_pb2_grpc.add_SearchServiceServicer_to_server, SearchApi, _SEARCH),
-        (catalog_pb2_grpc.add_CatalogServiceServicer_to_server, CatalogApi, _CATALOG),
-        (discovery_pb2_grpc.add_DiscoveryServiceServicer_to_server, DiscoveryApi, _DISCOVERY),
-        (
-            maintenance_pb2_grpc.add_MaintenanceServiceServicer_to_server,
-            MaintenanceApi,
-            _MAINTENANCE,
-        ),
+    for api, service in (
+        (SearchApi, _SEARCH),
+        (CatalogApi, _CATALOG),
+        (DiscoveryApi, _DISCOVERY),
+        (MaintenanceApi, _MAINTENANCE),
     ):
-        add(calls[service].servicer(api(library, embedder), service), server)
+        handler = calls[service].handler(api(library, embedder), service)
+        server.add_generic_rpc_handlers((handler,))
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = [service.full_name for service in _SERVICES]

@@ -14,6 +14,7 @@ from tashihiki_server.index.base import Route
 from tashihiki_server.query.filter import Mask
 from tashihiki_server.service.hits.grouping import Quota
 from tashihiki_server.space.base import Composed
+from tashihiki_server.stopwatch import stage
 
 GROWTH = 4
 
@@ -74,9 +75,10 @@ class Candidates:
             size *= GROWTH
 
     def _look_up(self, count: int, mask: Mask | None) -> Nearest:
-        found = self._collection.nearest(
-            self._state, self._composed.vector, count, mask, self._excluded
-        )
+        with stage("look_up"):
+            found = self._collection.nearest(
+                self._state, self._composed.vector, count, mask, self._excluded
+            )
         if found.route is not Route.EXACT:
             self.route = found.route
         similar = reported(self._composed, found.similarities) >= self._min_similarity

@@ -69,7 +69,8 @@ def page_from(
             view, composed.vector, scores, rest, position.after, wanted + len(excluded)
         )
         admitted = reported(composed, beyond.similarities) >= min_similarity
-        admitted &= [identifier not in excluded for identifier in view.ids(beyond.rows)]
+        ids = view.ids(beyond.rows).tolist()
+        admitted &= np.array([identifier not in excluded for identifier in ids], dtype=bool)
         hits = first.followed_by(Ranking.of(beyond).at(np.flatnonzero(admitted)[:wanted]))
     shown = hits.at(slice(limit))
     if len(hits) <= limit:

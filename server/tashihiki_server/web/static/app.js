@@ -1,0 +1,289 @@
+// The page: its state, and what happens when it changes.
+
+import { api } from "./api.js";
+import { showChips } from "./chips.js";
+import { connectionLost, watchConnection } from "./connection.js";
+import { showDuplicates } from "./duplicates.js";
+import { button, byId, element } from "./elements.js";
+import { appended, names, termOfCandidate, withSubject, withoutSubject } from "./expressions.js";
+import { showFacets } from "./facets.js";
+import { clearFailure, replacePlace, showFailure } from "./failures.js";
+import { switchLanguage, translatePage, word } from "./language.js";
+import { readLocation, writeLocation } from "./location.js";
+import { showMap } from "./map.js";
+import { attachPictureInput, sendAgain } from "./picture-input.js";
+import { attachQueryBar, setExpression } from "./query-bar.js";
+import { clearResults, showBrowse, showComparison, showResults } from "./results.js";
+import { hideSubject, showSubject } from "./subject.js";
+
+const PAGE = 40;
+const VIEWS = ["results", "map", "duplicates"];
+
+let collections = [];
+let running = null;
+
+const page = {
+  state: readLocation(),
+  facets: [],
+
+  change(changes, { replace = false } = {}) {
+    const facetsChange = "collection" in changes && changes.collection !== page.state.collection;
+    page.state = { ...page.state, ...changes };
+    writeLocation(page.state, replace);
+    return refresh({ facetsChange });
+  },
+
+  changeTerms(terms) {
+    if (terms.length === 0) return page.change({ expression: "", item: "", picture: "" });
+    return refresh({ terms });
+  },
+
+  addTerm(sign, term) {
+    return page.change({ expression: appended(page.state.expression, sign, term), ...toResults() });
+  },
+
+  useItem(id) {
+    const expression = withSubject(page.state.expression, "this item");
+    window.scrollTo({ top: 0 });
+    // The card that was clicked goes.
+    byId("results").focus({ preventScroll: true });
+    const picture = names(expression, "this image") ? page.state.picture : "";
+    return page.change({ item: id, picture, expression, ...toResults() });
+  },
+
+  forget(name) {
+    const subject = name === "item" ? "this item" : "this image";
+    return page.change({ [name]: "", expression: withoutSubject(page.state.expression, subject) });
+  },
+
+  showDuplicatesOf(id) {
+    return page.change({ item: id, view: "item-duplicates" });
+  },
+
+  query() {
+    const { expression, item, picture, where, only, mode } = page.state;
+    return { expression, item, picture, where, only, mode };
+  },
+
+  nextPage(token) {
+    return api.search(page.state.collection, { ...page.query(), page_token: token, limit: PAGE });
+  },
+
+  spaceIsSum() {
+    return collections.find((one) => one.name === page.state.collection)?.space === "sum";
+  },
+
+  examples() {
+    const firsts = page.facets.map((facet) => facet.values[0]?.term).filter(Boolean);
+    const found = firsts.length > 1 ? [`${firsts[0]} + ${firsts[1]}`] : [];
+    return [...found, ...firsts.slice(0, 1), ...firsts.slice(2, 3)];
+  },
+
+  fail(error) {
+    if (error.name === "AbortError") return;
+    if (error.isConnection) {
+      connectionLost();
+      return;
+    }
+    if (!("reason" in error)) throw error;
+    if (error.field.startsWith("filter")) failAtFilter(error);
+    else failAtQuery(error);
+  },
+};
+
+function toResults() {
+  return page.state.view === "map" ? {} : { view: "results" };
+}
+
+function failAtQuery(error) {
+  const input = byId("expression");
+  const text = page.state.expression;
+  showFailure(byId("query-failure"), error, {
+    input,
+    text: error.field.startsWith("query") ? text : "",
+    choose:
+      error.position === null
+        ? null
+        : (candidate) => {
+            const term = termOfCandidate(page.facets, candidate);
+            input.focus();
+            page.change({ expression: replacePlace(text, error, term) });
+          },
+  });
+}
+
+function failAtFilter(error) {
+  const input = byId("where");
+  byId("filters").open = true;
+  showFailure(byId("filter-failure"), error, {
+    input,
+    text: page.state.where,
+    choose:
+      error.position === null
+        ? null
+        : (candidate) => {
+            input.focus();
+            page.change({ where: replacePlace(page.state.where, error, candidate) });
+          },
+  });
+}
+
+async function refresh({ terms = null, facetsChange = false, again = true } = {}) {
+  running?.abort();
+  const controller = new AbortController();
+  running = controller;
+  const { signal } = controller;
+  showControls();
+  byId("results").setAttribute("aria-busy", "true");
+  try {
+    const facets = facetsChange || page.facets.length === 0 ? loadFacets() : null;
+    clearFailure(byId("query-failure"), byId("expression"));
+    clearFailure(byId("filter-failure"), byId("where"));
+    await Promise.all([facets, showSubject(page, facets), show(terms, signal, facets)]);
+  } catch (error) {
+    if (error.name === "AbortError" || running !== controller) return;
+    if (error.reason === "PICTURE_GONE" && again && (await sendAgain(page.state.picture))) {
+      await refresh({ terms, again: false });
+      return;
+    }
+    if (error.reason === "UNKNOWN_ITEM" && page.state.item) hideSubject();
+    if (!error.isConnection) clearResults();
+    page.fail(error);
+  } finally {
+    if (running === controller) byId("results").setAttribute("aria-busy", "false");
+  }
+}
+
+// What is drawn needs the facets, and waits for them once its own answer is there.
+async function show(terms, signal, facets) {
+  const { collection, expression, item, view, compare } = page.state;
+  const of = view === "item-duplicates" ? item : "";
+  const query = page.query();
+  if (terms) {
+    delete query.expression;
+    query.terms = terms;
+  }
+  if (!expression && !terms) {
+    showChips(page, []);
+    const sample = view === "results" ? await api.sample(collection, signal) : null;
+    await facets;
+    if (view === "map") await showMap(page, query, signal);
+    else if (view !== "results") await showDuplicates(page, of, signal);
+    else showBrowse(page, sample);
+    return;
+  }
+  const result = await api.search(collection, { ...query, limit: PAGE }, signal);
+  await facets;
+  page.state.expression = result.expression;
+  setExpression(result.expression);
+  writeLocation(page.state, true);
+  showChips(page, result.terms);
+  if (view === "map") await showMap(page, page.query(), signal);
+  else if (view !== "results") await showDuplicates(page, of, signal);
+  else if (compare) await showComparison(page, result, signal);
+  else showResults(page, result);
+}
+
+async function loadFacets() {
+  page.facets = await api.facets(page.state.collection);
+  showFacets(page);
+}
+
+function showControls() {
+  const { expression, where, mode, compare, collection, view } = page.state;
+  setExpression(expression);
+  byId("where").value = where;
+  document.querySelector(`#mode input[value="${mode}"]`).checked = true;
+  byId("compare").checked = compare;
+  byId("collection").value = collection;
+  document.title = expression ? `${expression} · Tashihiki` : "Tashihiki";
+  byId("views").replaceChildren(
+    ...VIEWS.map((name) =>
+      button(word(`view_${name}`), () => page.change({ view: name }).then(() => focusView(name)), {
+        "aria-pressed": String(view.endsWith(name)),
+        "data-view": name,
+      }),
+    ),
+  );
+  showFacets(page);
+}
+
+// The buttons are drawn anew with every change.
+function focusView(name) {
+  document.querySelector(`[data-view="${name}"]`)?.focus();
+}
+
+async function loadCollections() {
+  collections = await api.collections();
+  const usable = collections.filter((one) => !one.fault);
+  byId("collection").replaceChildren(
+    ...usable.map((one) => element("option", { value: one.name }, one.name)),
+  );
+  if (!usable.some((one) => one.name === page.state.collection)) {
+    page.state.collection ||= usable[0]?.name ?? "";
+  }
+  return usable.length > 0;
+}
+
+async function begin() {
+  translatePage();
+  byId("language").textContent = word("otherLanguage");
+  try {
+    const listed = loadCollections();
+    // A link names its collection and need not wait for the others.
+    const early = page.state.collection ? refresh({ facetsChange: true }) : null;
+    const some = await listed;
+    byId("collection").value = page.state.collection;
+    if (!some) {
+      showControls();
+      byId("results-body").replaceChildren(element("p", {}, word("noCollections")));
+    } else if (!early) await refresh({ facetsChange: true });
+    await early;
+  } catch (error) {
+    page.fail(error);
+  }
+}
+
+function attach() {
+  attachQueryBar(page);
+  attachPictureInput(
+    (token) => {
+      const expression = withSubject(page.state.expression, "this image");
+      const item = names(expression, "this item") ? page.state.item : "";
+      page.change({ picture: token, item, expression, ...toResults() });
+    },
+    (error) => page.fail(error),
+  );
+  byId("collection").addEventListener("change", (event) => {
+    const collection = event.target.value;
+    const query = { expression: "", item: "", picture: "", where: "", only: {}, facet: "" };
+    page.change({ ...query, collection });
+  });
+  byId("filter-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    page.change({ where: byId("where").value.trim() });
+  });
+  byId("mode").addEventListener("change", (event) => page.change({ mode: event.target.value }));
+  byId("compare").addEventListener("change", (event) =>
+    page.change({ compare: event.target.checked, view: "results" }),
+  );
+  byId("language").addEventListener("click", () => {
+    switchLanguage();
+    begin();
+  });
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    // Followed, the link would be one more entry of the history.
+    event.preventDefault();
+    byId("results").focus();
+  });
+  window.addEventListener("popstate", () => {
+    const { collection } = page.state;
+    page.state = readLocation();
+    page.state.collection ||= collections.find((one) => !one.fault)?.name ?? "";
+    refresh({ facetsChange: page.state.collection !== collection });
+  });
+  watchConnection(begin);
+}
+
+attach();
+begin();

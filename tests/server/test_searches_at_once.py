@@ -1,0 +1,122 @@
+"""Short searches are answered by the event loop, whatever the threads do."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calls import (
+    create,
+    hit_ids,
+    query,
+    search,
+    term,
+    text_filter,
+    upsert,
+    vector,
+    vector_item,
+)
+from gallery import random_vectors
+from serving import LOOPBACK, Served, serving
+from tashihiki.v1 import search_pb2
+from tashihiki_server.collection.collection import Collection
+from tashihiki_server.collection.nearest import Nearest
+from tashihiki_server.deadline import check_deadline
+from tashihiki_server.encoder.embedder import Embedder
+from tashihiki_server.images import ImageLimits
+from tashihiki_server.library import Library
+from tashihiki_server.service.search import SearchApi
+from tashihiki_server.service.server import ServerConfig
+
+ROWS = random_vectors(30, 5)
+SECONDS = 30.0
+
+
+def fill(served: Served) -> None:
+    create(served, "c")
+    upsert(served, "c", [vector_item(f"i{n:02}", row, all="yes") for n, row in enumerate(ROWS)])
+
+
+def test_a_short_search_needs_no_thread_and_a_filtered_one_does(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, opened = threading.Event(), threading.Event()
+
+    def held(api: SearchApi, request: object) -> search_pb2.BatchSearchResponse:
+        begun.set()
+        while not opened.wait(0.01):
+            check_deadline()
+        return search_pb2.BatchSearchResponse()
+
+    monkeypatch.setattr(SearchApi, "batch_search", held)
+    config = ServerConfig(address=LOOPBACK, grace=2.0, threads=1)
+    with serving(library, config) as served:
+        fill(served)
+        stub: Any = served.search
+        batch = stub.BatchSearch.future(search_pb2.BatchSearchRequest(), timeout=SECONDS)
+        assert begun.wait(SECONDS)
+        assert len(hit_ids(search(served, "c", "all:yes", limit=7))) == 7
+        filtered = search_pb2.SearchRequest(
+            collection="c", query=query("all:yes"), filter=text_filter("all:yes")
+        )
+        waiting = stub.Search.future(filtered, timeout=SECONDS)
+        assert not waiting.done()
+        opened.set()
+        batch.result()
+        assert len(waiting.result().hits) == 10
+
+
+def test_both_ways_give_the_same_answer(library: Library) -> None:
+    with serving(library) as served:
+        fill(served)
+        api = SearchApi(library, Embedder(ImageLimits(), 1))
+        for form in ("all:yes", "item(i03)", "item(i03) - 0.5 * item(i07) + all:yes"):
+            request = search_pb2.SearchRequest(collection="c", query=query(form), limit=12)
+            assert api.search_at_once(request) == api.search(request)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"limit": 101},
+        {"page_token": "next"},
+        {"include_thumbnails": True},
+        {"filter": text_filter("all:yes")},
+        {"grouping": search_pb2.Grouping(facet="all")},
+        {"diversity": search_pb2.Diversity(balance=0.5)},
+        {"query": query("this image + all:yes", this_image=b"x")},
+        {"query": query(" + ".join(["all:yes"] * 40))},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_may_take_longer_is_left_to_a_thread(library: Library, change: dict[str, Any]) -> None:
+    with serving(library) as served:
+        fill(served)
+    api = SearchApi(library, Embedder(ImageLimits(), 1))
+    given: dict[str, Any] = {"collection": "c", "query": query("all:yes"), "limit": 5}
+    request = search_pb2.SearchRequest(**(given | change))
+    assert api.search_at_once(request) is None
+
+
+def test_a_hit_that_is_deleted_meanwhile_is_looked_for_again_by_a_thread(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(library) as served:
+        fill(served)
+        nearest = Collection.nearest
+        gone = iter(["i04"])
+
+        def disturbed(self: Collection, *args: Any) -> Nearest:
+            found = nearest(self, *args)
+            for identifier in gone:
+                self.delete([identifier], skip_missing=False)
+            return found
+
+        monkeypatch.setattr(Collection, "nearest", disturbed)
+        similar = np.argsort(-(ROWS @ ROWS[4]), kind="stable")
+        expected = [f"i{n:02}" for n in similar if n != 4][:5]
+        form = [term(vector=vector(ROWS[4]))]
+        assert hit_ids(search(served, "c", form, limit=5)) == expected
