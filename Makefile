@@ -18,7 +18,7 @@ serve: $(VENV)/server ## Draw the demo on the first start and serve it on $(ADDR
 	$(BIN)/tashihiki serve --demo --data $(DATA) --address $(ADDRESS)
 
 test: $(VENV)/dev lint ## Set up everything else and run all tests.
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/dev ## Formatting, types, and generated code that is current.
 	$(BIN)/ruff check --no-cache .

@@ -67,6 +67,14 @@ def test_a_column_of_numbers_is_kept_as_numbers(catalogue: Path) -> None:
     assert type(photos[0].metadata["price"]) is int
 
 
+def test_prices_that_repeat_are_no_facet(catalogue: Path) -> None:
+    rows = [f"{name}.png,{9.99 if name in 'ab' else 19},{38 + (name > 'b')}" for name in "abcd"]
+    catalogue.write_text("path,price,size\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    dataset = read_table(catalogue)
+    assert dataset.facets == ["size"]
+    assert [photo.metadata["price"] for photo in dataset.photos] == [9.99, 9.99, 19, 19]
+
+
 def test_a_byte_order_mark_is_not_part_of_the_first_column(catalogue: Path) -> None:
     catalogue.write_text(CSV, encoding="utf-8-sig")
     assert len(read_table(catalogue).photos) == 4

@@ -222,7 +222,9 @@ def test_an_older_copy_is_noticed_and_can_be_insisted_on(tmp_path: Path) -> None
     again.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"short", bytes(20), bytes(21), hashlib.sha256(b"noise").digest()[:20]])
+@pytest.mark.parametrize(
+    "content", [b"", b"short", bytes(20), bytes(21), hashlib.sha256(b"noise").digest()[:20]]
+)
 def test_an_unreadable_witness_is_a_warning_and_written_again(
     sound: tuple[Path, dict[str, Known]],
     tmp_path: Path,

@@ -11,6 +11,7 @@ import pytest
 from calls import (
     create,
     hit_ids,
+    metadata,
     query,
     search,
     term,
@@ -89,6 +90,9 @@ def test_both_ways_give_the_same_answer(library: Library) -> None:
         {"diversity": search_pb2.Diversity(balance=0.5)},
         {"query": query("this image + all:yes", this_image=b"x")},
         {"query": query(" + ".join(["all:yes"] * 40))},
+        {"query": query("all:yse")},
+        {"query": query("item(i01) + item(i02) + item(i03)")},
+        {"query": query([term(item_id="i" * 2000)])},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -99,6 +103,20 @@ def test_what_may_take_longer_is_left_to_a_thread(library: Library, change: dict
     given: dict[str, Any] = {"collection": "c", "query": query("all:yes"), "limit": 5}
     request = search_pb2.SearchRequest(**(given | change))
     assert api.search_at_once(request) is None
+
+
+def test_hits_with_much_to_tell_are_left_to_a_thread(library: Library) -> None:
+    with serving(library) as served:
+        fill(served)
+        api = SearchApi(library, Embedder(ImageLimits(), 1))
+        request = search_pb2.SearchRequest(collection="c", query=query("all:yes"), limit=5)
+        assert api.search_at_once(request) is not None
+        items = [vector_item(f"i{n:02}", row, all="yes") for n, row in enumerate(ROWS)]
+        for item in items:
+            item.metadata.CopyFrom(metadata({f"key{n}": n for n in range(1000)}))
+        upsert(served, "c", items)
+        assert api.search_at_once(request) is None
+        assert len(search(served, "c", "all:yes", limit=5).hits) == 5
 
 
 def test_a_hit_that_is_deleted_meanwhile_is_looked_for_again_by_a_thread(

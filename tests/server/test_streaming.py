@@ -66,7 +66,7 @@ def streaming(
     async def run() -> None:
         executor = ThreadPoolExecutor(threads)
         server = grpc.aio.server()
-        calls = Calls(Workers(executor, threads, 0.5), Pulse(), max_bytes)
+        calls = Calls(Workers(executor, threads, 0.5), Pulse(max_wait=0.5), max_bytes)
         server.add_generic_rpc_handlers((calls.handler(Api(work), _SERVICE),))
         address.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
         await server.start()

@@ -46,7 +46,11 @@ def etag_of(version: int, lineage: str) -> str:
 
 @dataclass(frozen=True)
 class StoredItem:
-    """An item as it is read back; times are seconds since the epoch."""
+    """An item as it is read back; times are seconds since the epoch.
+
+    Attributes:
+        metadata_bytes: of the metadata as it is stored.
+    """
 
     id: str
     version: int
@@ -57,6 +61,7 @@ class StoredItem:
     thumbnail: bytes = b""
     image_sha256: bytes = b""
     lineage: str = ""
+    metadata_bytes: int = 0
 
     @property
     def etag(self) -> str:

@@ -348,6 +348,7 @@ class SqliteCatalogue:
                 jpeg,
                 row.image_sha256,
                 self._lineage,
+                len(row.metadata),
             )
         return found
 

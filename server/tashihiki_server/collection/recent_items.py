@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from cachetools import LRUCache
 
 from tashihiki_server.catalogue.base import StoredItem, StoredVector
-from tashihiki_server.catalogue.rows import canonical
 from tashihiki_server.collection.gallery import Gallery
 from tashihiki_server.space.base import Vectors
 
-MAX_ITEM_BYTES = 16 * 2**20
-MAX_EMBEDDING_BYTES = 16 * 2**20
+MAX_ITEM_BYTES = 8 * 2**20
+MAX_EMBEDDING_BYTES = 8 * 2**20
 # Of an item or embedding beside its contents, roughly.
 _OBJECT_BYTES = 500
+# Of metadata in memory to its JSON: empty lists are the worst.
+_METADATA_BYTES = 20
 
 
 class RecentItems:
@@ -66,7 +67,7 @@ class RecentItems:
 
 def _item_bytes(item: StoredItem) -> int:
     labels = sum(len(facet) + len(value) for facet, value in item.attributes.items())
-    return _OBJECT_BYTES + labels + len(canonical(item.metadata) if item.metadata else "")
+    return _OBJECT_BYTES + labels + _METADATA_BYTES * item.metadata_bytes
 
 
 def _vector_bytes(stored: StoredVector) -> int:

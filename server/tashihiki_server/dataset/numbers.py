@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 
-# As people write numbers. A leading zero makes a code of it, and more digits than a double holds
-# make an identifier.
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
+# As people and programs write numbers. A leading zero makes a code of it, a whole number of more
+# digits than a double holds an identifier.
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?", re.ASCII)
 _MOST_DIGITS = 15
 
 
@@ -17,6 +18,12 @@ def are_numbers(cells: Iterable[str]) -> bool:
     return bool(filled) and all(_is_number(cell) for cell in filled)
 
 
+def are_measures(cells: Iterable[str]) -> bool:
+    """Whether all are numbers and some have decimals, as prices and sizes do and classes do not."""
+    filled = [cell for cell in cells if cell]
+    return are_numbers(filled) and not all(cell.lstrip("-").isdigit() for cell in filled)
+
+
 def as_number(cell: str) -> int | float:
     """The number in a cell of such a column; whole ones as integers."""
     value = float(cell)
@@ -24,5 +31,6 @@ def as_number(cell: str) -> int | float:
 
 
 def _is_number(cell: str) -> bool:
-    digits = sum(character.isdigit() for character in cell)
-    return _NUMBER.fullmatch(cell) is not None and digits <= _MOST_DIGITS
+    if _NUMBER.fullmatch(cell) is None or not math.isfinite(float(cell)):
+        return False
+    return not cell.lstrip("-").isdigit() or len(cell.lstrip("-")) <= _MOST_DIGITS

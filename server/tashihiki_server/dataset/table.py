@@ -9,7 +9,7 @@ from typing import overload
 from tashihiki.errors import AlreadyExistsError, InvalidArgumentError
 from tashihiki_server.dataset.aliases import Aliases
 from tashihiki_server.dataset.failure import checked, unknown_column
-from tashihiki_server.dataset.numbers import are_numbers, as_number
+from tashihiki_server.dataset.numbers import are_measures, are_numbers, as_number
 from tashihiki_server.dataset.photo import Dataset, Photo, Skipped
 from tashihiki_server.dataset.rows import Row, read_rows
 
@@ -32,7 +32,8 @@ def read_table(
         path_column: default: the first of path, image, file and filename that is there.
         id_column: default: the path as the table has it.
         facets: the columns that are facets; by default every column whose values repeat, that
-            is with at most half as many distinct values as filled cells.
+            is with at most half as many distinct values as filled cells, but for numbers with
+            decimals.
         metadata: the columns that are kept as metadata; by default all the others. Those whose
             filled cells are all numbers are kept as numbers, which filters compare.
         image_root: what paths are relative to; by default the table's folder.
@@ -181,7 +182,7 @@ def _check_columns(names: Sequence[str], field: str, columns: list[str]) -> None
 
 def _repeats(rows: list[Row], column: str) -> bool:
     filled = [row[column] for row in rows if row[column]]
-    return bool(filled) and 2 * len(set(filled)) <= len(filled)
+    return bool(filled) and 2 * len(set(filled)) <= len(filled) and not are_measures(filled)
 
 
 def _duplicate(id_: str, first: int, second: int) -> AlreadyExistsError:

@@ -1,10 +1,15 @@
-"""Which division of the cores is fastest on this machine: measured once, kept beside the bundle."""
+"""Which division of the cores is fastest on this machine: measured once, kept beside the bundle.
+
+`python -m tashihiki_server.encoder.tuning FOLDER` measures. It is a process of its own, since
+encoders that a process lets go of have crashed it when it ended soon after.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,11 +21,13 @@ from typing import Any
 import numpy as np
 import openvino
 
+from tashihiki_server.child_process import ProcessFailedError, end_with_parent, run
 from tashihiki_server.durable import json_checksum, write_json
 from tashihiki_server.encoder.manifest import read_manifest
 from tashihiki_server.encoder.openvino import OpenVinoEncoder
-from tashihiki_server.encoder.streams import Streams, candidates, cores
+from tashihiki_server.encoder.streams import Streams, candidates, cores, one_for_each_core
 
+MODULE = "tashihiki_server.encoder.tuning"
 STREAMS_FILE = "streams.json"
 FORMAT = 1
 MEASURE_SECONDS = 1.0
@@ -56,24 +63,25 @@ def open_tuned(folder: Path) -> OpenVinoEncoder:
     """
     key = _key(folder)
     streams = _kept(folder, key)
-    if streams is not None:
-        encoder = OpenVinoEncoder(folder, streams)
-        logger.info("%s: %s, %s", encoder.manifest.name, encoder.precision, streams)
-        return encoder
-    rivals = {streams: OpenVinoEncoder(folder, streams) for streams in candidates()}
-    speeds = measure(rivals)
-    streams = fastest(speeds)
-    _keep(folder, key, streams, speeds)
-    encoder = rivals[streams]
-    logger.info(
-        "%s: %s, %s, measured: one picture %.1f ms, %.0f pictures/s",
-        encoder.manifest.name,
-        encoder.precision,
-        streams,
-        1000 * speeds[streams].alone,
-        1 / speeds[streams].together,
-    )
+    if streams is None:
+        # Whatever is wrong with the bundle itself is known first.
+        read_manifest(folder)
+        try:
+            run(MODULE, [str(folder)], 0)
+        except ProcessFailedError as error:
+            logger.warning("%s: how to share the cores cannot be measured: %s", folder, error)
+        streams = _kept(folder, key) or one_for_each_core()
+        logger.info("%s: the division of the cores was measured", folder.name)
+    encoder = OpenVinoEncoder(folder, streams)
+    logger.info("%s: %s, %s", encoder.manifest.name, encoder.precision, streams)
     return encoder
+
+
+def main(folder: Path) -> None:
+    """Measures the candidates and keeps the choice."""
+    end_with_parent()
+    speeds = measure({streams: OpenVinoEncoder(folder, streams) for streams in candidates()})
+    _keep(folder, _key(folder), fastest(speeds), speeds)
 
 
 def measure(rivals: Mapping[Streams, OpenVinoEncoder]) -> dict[Streams, Speed]:
@@ -145,7 +153,8 @@ def _keep(
 ) -> None:
     measured = [{**asdict(tried), **asdict(speed)} for tried, speed in speeds.items()]
     content = {**key, "streams": asdict(streams), "seconds_for_a_picture": measured}
-    try:
-        write_json(folder / STREAMS_FILE, {**content, "checksum": json_checksum(content)})
-    except OSError as error:
-        logger.warning("%s cannot be kept: %s", folder / STREAMS_FILE, error)
+    write_json(folder / STREAMS_FILE, {**content, "checksum": json_checksum(content)})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

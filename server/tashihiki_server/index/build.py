@@ -75,7 +75,10 @@ def main(folder: Path, threads: int) -> None:
     else:
         random = np.random.default_rng(0)
         divider = Divider.like(request, len(vectors), random)
-        calibration = _build(folder, request, divider, labels, threads, random)
+        # A graph is tried once it is clear what the cells are worth.
+        plain = replace(request, routes=[r for r in request.routes if r is not Route.GRAPH])
+        again = divider.fitted is not None
+        calibration = _build(folder, plain if again else request, divider, labels, threads, random)
         if divider.worn(calibration):
             calibration = _build(folder, request, Divider(random), labels, threads, random)
     (folder / CALIBRATION_FILE).write_text(calibration.to_json(), encoding="utf-8")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,13 +95,15 @@ class Divider:
 
     def worn(self, calibration: Calibration) -> bool:
         """Whether centroids that are used again make searches compare too much."""
-        if self.fitted is None or not calibration.cells:
+        if self.fitted is None:
             return False
-        return any(
-            now[count] / calibration.rows > _WORN * then[count] / self.fitted.rows
-            for now, then in zip(calibration.cells, self.fitted.cells, strict=True)
-            for count in now
-        )
+        now, then = _compared(calibration.cells), _compared(self.fitted.cells)
+        # Of all divisions together: one by itself is measured on few compositions.
+        return not now or now / calibration.rows > _WORN * then / self.fitted.rows
+
+
+def _compared(cells: Sequence[Mapping[int, int]]) -> int:
+    return sum(rows for settings in cells for rows in settings.values())
 
 
 def parted(request: Request) -> list[Block]:

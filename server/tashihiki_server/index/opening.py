@@ -73,7 +73,7 @@ def read_cells(folder: Path, number: int, settings: Mapping[int, int]) -> Cells:
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             parts = {name: file[name] for name in ("columns", "centroids", "starts", "rows")}
-    except (zipfile.BadZipFile, KeyError) as error:
+    except (zipfile.BadZipFile, EOFError, KeyError) as error:
         raise ValueError(f"{path.name} holds no cells: {error}") from error
     start, stop = parts["columns"].tolist()
     rows = parts["rows"] if len(parts["rows"]) else None

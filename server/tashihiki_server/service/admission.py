@@ -57,12 +57,7 @@ class Admission:
         wait = self.wait
         if waiting < MOST and wait <= self._max_wait:
             return None
-        return ResourceExhaustedError(
-            f"{waiting} calls wait already",
-            reason="OVERLOADED",
-            remedy="Nothing was done; send it again after the delay in RetryInfo.",
-            retry_delay=min(max(wait, _SOONEST), _LATEST),
-        )
+        return overloaded(f"{waiting} calls wait already", wait)
 
     def joined(self, method: str) -> None:
         """A call began to wait."""
@@ -76,3 +71,18 @@ class Admission:
         """A call was on a thread for so long."""
         mean = self._means.get(method, seconds)
         self._means[method] = mean + _WEIGHT * (seconds - mean)
+
+
+def overloaded(why: str, wait: float) -> ResourceExhaustedError:
+    """The error for a call that is not taken on.
+
+    Args:
+        why: in words.
+        wait: seconds that it would wait.
+    """
+    return ResourceExhaustedError(
+        why,
+        reason="OVERLOADED",
+        remedy="Nothing was done; send it again after the delay in RetryInfo.",
+        retry_delay=min(max(wait, _SOONEST), _LATEST),
+    )

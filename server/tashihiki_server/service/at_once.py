@@ -6,46 +6,94 @@ long as looking its hits up, and threads that search at once get in each other's
 
 from __future__ import annotations
 
-from tashihiki.v1 import composition_pb2, search_pb2
+from collections.abc import Iterable, Iterator, Sequence
+
+from tashihiki.v1 import search_pb2
+from tashihiki_server.catalogue.base import StoredItem
 from tashihiki_server.collection.collection import State
 from tashihiki_server.index.calibration import COUNTS
+from tashihiki_server.query.ast import (
+    FacetValue,
+    Group,
+    ItemOperand,
+    Operand,
+    Term,
+    WholeFacet,
+    Word,
+)
+from tashihiki_server.vocabulary import Vocabulary
 
 MAX_LIMIT = COUNTS[-1]
+# Of a request: long names take long to compare.
+MAX_BYTES = 1000
 MAX_TERMS = 20
-MAX_LENGTH = 200
+# Each may have to be read.
+MAX_ITEMS = 2
+# Of all hits: metadata is what takes longest to write into a message.
+MAX_METADATA_BYTES = 32 * 2**10
 # Of the look-up alone, as the index was measured; what surrounds it takes about a millisecond.
 MAX_SECONDS = 0.002
 # Where no index says how long rows take: of so many coordinates in all.
 _MOST_COORDINATES = 1_000_000
 _SECONDS_PER_COORDINATE = 2e-10
-_SHORT_OPERANDS = {"attribute", "word", "facet", "item_id", "vector"}
 
 
 def is_short(request: search_pb2.SearchRequest, state: State) -> bool:
-    """Whether answering a request may keep everybody else waiting.
+    """Whether what a request asks for may keep everybody else waiting.
 
-    Nothing is to be decoded or encoded, a page's worth of hits is looked up once without a
-    filter, and few rows are compared for that.
+    A page's worth of hits is looked up once without a filter, and few rows are compared for that.
     """
+    longer = (
+        request.page_token
+        or request.include_thumbnails
+        or request.HasField("filter")
+        or request.HasField("grouping")
+        or request.HasField("diversity")
+    )
     return (
-        _has_short_terms(request.query)
-        and not (request.HasField("filter") or request.HasField("grouping"))
-        and not (request.HasField("diversity") or request.page_token or request.include_thumbnails)
+        not longer
+        and request.ByteSize() <= MAX_BYTES
         and request.limit <= MAX_LIMIT
         and _look_up_seconds(state) <= MAX_SECONDS
     )
 
 
-def _has_short_terms(query: composition_pb2.Query) -> bool:
-    if query.WhichOneof("form") == "expression":
-        # A picture or vector that it names is in the bindings.
-        bindings = query.bindings
-        bound = bindings.this_image or bindings.images or bindings.vectors
-        return len(query.expression) <= MAX_LENGTH and not bound
-    terms = query.composition.terms
-    return len(terms) <= MAX_TERMS and all(
-        term.WhichOneof("operand") in _SHORT_OPERANDS for term in terms
+def are_short(terms: Sequence[Term], vocabulary: Vocabulary) -> bool:
+    """Whether the terms of such a request are soon looked up.
+
+    Nothing is to be decoded or encoded, few items are to be read, and every name is known: which
+    ones are like an unknown one takes long to find.
+    """
+    operands = list(_operands(terms))
+    return (
+        len(operands) <= MAX_TERMS
+        and sum(isinstance(operand, ItemOperand) for operand in operands) <= MAX_ITEMS
+        and all(_is_known(operand, vocabulary) for operand in operands)
     )
+
+
+def are_light(items: Iterable[StoredItem]) -> bool:
+    """Whether hits are soon written into a message."""
+    return sum(item.metadata_bytes for item in items) <= MAX_METADATA_BYTES
+
+
+def _operands(terms: Sequence[Term]) -> Iterator[Operand]:
+    for term in terms:
+        if isinstance(term.operand, Group):
+            yield from _operands(term.operand.terms)
+        else:
+            yield term.operand
+
+
+def _is_known(operand: Operand, vocabulary: Vocabulary) -> bool:
+    if isinstance(operand, Word):
+        known = vocabulary.occurrences(operand.text)
+        return bool(known) or vocabulary.facet_or_none(operand.text) is not None
+    if isinstance(operand, FacetValue):
+        return bool(vocabulary.occurrences(operand.value))
+    if isinstance(operand, WholeFacet):
+        return vocabulary.facet_or_none(operand.facet) is not None
+    return isinstance(operand, ItemOperand)
 
 
 def _look_up_seconds(state: State) -> float:

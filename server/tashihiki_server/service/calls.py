@@ -75,7 +75,7 @@ class Calls:
                 request_deserializer=GetMessageClass(method.input_type).FromString,
                 response_serializer=GetMessageClass(method.output_type).SerializeToString,
             )
-        return _Handler(methods, self._workers)
+        return _Handler(methods, self._refusal)
 
     def _single(
         self,
@@ -157,6 +157,9 @@ class Calls:
 
         return call
 
+    def _refusal(self) -> TashihikiError | None:
+        return self._pulse.refusal() or self._workers.refusal()
+
     def _bounded(self, response: _Response) -> _Response:
         size = response.ByteSize()
         if size > self._max_bytes:
@@ -171,13 +174,17 @@ class Calls:
 class _Handler(grpc.GenericRpcHandler):
     """Finds the handler of a call; while the service is overloaded, one that refuses it."""
 
-    def __init__(self, methods: Mapping[str, _MethodHandler], workers: Workers) -> None:
+    def __init__(
+        self,
+        methods: Mapping[str, _MethodHandler],
+        refusal: Callable[[], TashihikiError | None],
+    ) -> None:
         self._methods = methods
-        self._workers = workers
+        self._refusal = refusal
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> _MethodHandler | None:
         found = self._methods.get(handler_call_details.method)
-        refusal = None if found is None else self._workers.refusal()
+        refusal = None if found is None else self._refusal()
         return found if refusal is None else _refusing(refusal)
 
 

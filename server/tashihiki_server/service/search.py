@@ -21,10 +21,11 @@ from tashihiki_server.deadline import check_deadline
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.index.base import Route
 from tashihiki_server.library import Library
+from tashihiki_server.query.expression import parse_expression
 from tashihiki_server.query.filter import Filter, Mask, filter_from_message
 from tashihiki_server.query.message import read_query
 from tashihiki_server.query.resolve import Resolution, Resolver
-from tashihiki_server.service.at_once import is_short
+from tashihiki_server.service.at_once import are_light, are_short, is_short
 from tashihiki_server.service.hits.blocks import block_messages, block_shares
 from tashihiki_server.service.hits.candidates import Candidates, reported
 from tashihiki_server.service.hits.composed_query import ComposedQuery
@@ -94,6 +95,8 @@ class SearchApi:
         self._library = library
         self._embedder = embedder
         self._kept = KeptQueries()
+        # The grammar takes longer to read than a query to answer.
+        parse_expression("warm")
 
     def search(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
         """Composes the query and looks its nearest items up."""
@@ -103,14 +106,17 @@ class SearchApi:
 
     def search_at_once(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse | None:
         """The same for who cannot wait: None for what takes longer than a short search."""
-        if not is_short(request, self._library.collection(request.collection).state):
+        collection = self._library.collection(request.collection)
+        if not is_short(request, collection.state):
+            return None
+        if not are_short(read_query(request.query), collection.vocabulary):
             return None
         return self._search(request, 0)
 
     def _search(
         self, request: search_pb2.SearchRequest, retries: int
     ) -> search_pb2.SearchResponse | None:
-        """None where hits were written meanwhile, and it is not to be tried again."""
+        """None, without retries, where hits were written meanwhile or have much to tell."""
         options = read_options(request)
         collection = self._library.collection(request.collection)
         condition = None
@@ -128,6 +134,8 @@ class SearchApi:
             ids = answer.state.rows.ids(answer.ranking.rows).tolist()
             with stage("fetch"):
                 items = collection.hit_items(ids, thumbnails=request.include_thumbnails)
+            if not (retries or are_light(items.values())):
+                return None
             changed = _changed(answer, items, condition is not None)
             if not changed.any():
                 break

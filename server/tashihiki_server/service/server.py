@@ -93,7 +93,7 @@ async def serve(
         for service in _SERVICES
     }
     server = _server(config)
-    pulse = Pulse()
+    pulse = Pulse(config.max_wait)
     calls = {
         service: Calls(
             Workers(executor, config.threads, config.max_wait), pulse, config.max_message_bytes
@@ -104,15 +104,19 @@ async def serve(
     try:
         port = _bind(server, config.address)
         await server.start()
-        pulse.start()
+        pulse.start(_reached(config.address, port))
         await _set_serving(health_servicer)
+        # Before anybody is told that it serves, and may tell it to stop.
+        stop = asyncio.ensure_future((stopped or _stop_signal)())
+        await asyncio.sleep(0)
         ready(port)
-        await (stopped or _stop_signal)()
+        await stop
         logger.info("stopping: calls under way get %.0f s", config.grace)
         await health_servicer.enter_graceful_shutdown()
+        await pulse.stop()
         await server.stop(config.grace)
     finally:
-        pulse.stop()
+        await pulse.stop()
         # In this order a call that outlived the grace ends with the picture it is at.
         embedder.close()
         for executor in executors.values():
@@ -183,6 +187,13 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
             " with --address.",
         )
     return port
+
+
+def _reached(address: str, port: int) -> str:
+    """Where this machine reaches a server that listens on an address."""
+    host = address.rpartition(":")[0]
+    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+    return f"{loopback.get(host, host)}:{port}"
 
 
 async def _stop_signal() -> None:

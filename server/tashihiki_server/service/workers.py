@@ -94,9 +94,12 @@ class Workers:
     def soon(self, work: Callable[[], None]) -> None:
         """Runs short work that nobody waits for; in this thread when the threads have ended."""
         try:
-            self._executor.submit(work)
+            ran = self._executor.submit(work)
         except RuntimeError:
             work()
+        else:
+            # The end of the threads drops what they have not begun.
+            ran.add_done_callback(lambda future: work() if future.cancelled() else None)
 
     def _start(self, job: _Job[Any]) -> None:
         loop = job.ended.get_loop()

@@ -25,7 +25,7 @@ from tashihiki_server.service.hits.composed_query import ComposedQuery
 MAX_QUERIES = 10_000
 MAX_BYTES = 64 * 2**20
 
-# Of a kept query with its texts, and of an item of a head, roughly.
+# Of a kept query beside its texts, and of an item of a head beside its id, roughly.
 _QUERY_BYTES = 4096
 _ITEM_BYTES = 200
 _CHECKSUM = 8
@@ -85,7 +85,10 @@ class KeptQuery:
         """Bytes of memory, roughly."""
         composed = self.query.composed
         arrays = composed.parts.nbytes + composed.vector.nbytes
-        return _QUERY_BYTES + arrays + _ITEM_BYTES * len(self.head)
+        messages = (*self.query.terms, *self.query.unresolved, *self.query.block_messages)
+        texts = sum(message.ByteSize() for message in messages)
+        texts += sum(map(len, self.query.item_ids)) + sum(map(len, self.head.ids))
+        return _QUERY_BYTES + arrays + texts + _ITEM_BYTES * len(self.head)
 
 
 @dataclass(frozen=True)
