@@ -695,9 +695,9 @@ class _Overtaken(SqliteCatalogue):
 
     meanwhile: Callable[[], object] = staticmethod(lambda: None)
 
-    def embeddings(self) -> Iterator[StoredEmbedding]:
+    def embeddings(self, at_once: int = 500) -> Iterator[StoredEmbedding]:
         self.meanwhile()
-        return super().embeddings()
+        return super().embeddings(at_once)
 
 
 def test_labels_are_counted_right_when_a_fit_is_overtaken_by_writes(

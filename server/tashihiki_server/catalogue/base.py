@@ -214,10 +214,13 @@ class Catalogue(Protocol):
         """Up to `limit` ids greater than this one, in order."""
         ...
 
-    def embeddings(self) -> Iterator[StoredEmbedding]:
+    def embeddings(self, at_once: int = ...) -> Iterator[StoredEmbedding]:
         """Every item, in the order of ids.
 
         Beside writes each item is as it was at some time meanwhile; versions tell which is which.
+
+        Args:
+            at_once: how many are read between those that are returned.
         """
         ...
 

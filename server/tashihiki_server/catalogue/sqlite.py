@@ -380,7 +380,7 @@ class SqliteCatalogue:
             )
             return [row[0] for row in rows]
 
-    def embeddings(self) -> Iterator[StoredEmbedding]:
+    def embeddings(self, at_once: int = CHUNK) -> Iterator[StoredEmbedding]:
         """See `Catalogue.embeddings`; one that `close` overtakes ends in UNKNOWN_COLLECTION.
 
         Raises:
@@ -388,18 +388,18 @@ class SqliteCatalogue:
         """
         # In chunks, since a query that is left open keeps the log from being written back.
         after = ""
-        while chunk := self._embeddings_after(after):
+        while chunk := self._embeddings_after(after, at_once):
             yield from chunk
             after = chunk[-1].id
 
-    def _embeddings_after(self, identifier: str) -> list[StoredEmbedding]:
+    def _embeddings_after(self, identifier: str, limit: int) -> list[StoredEmbedding]:
         query = (
             f"SELECT {COLUMNS}, e.checksum, e.vector FROM {WITH_EMBEDDINGS}"
             f" WHERE i.id > ?{self._there} ORDER BY i.id LIMIT ?"
         )
         with self._connections.moment() as db:
             number = self._number(db)
-            found = self._vectors(number, db.execute(query, (number, identifier, CHUNK)))
+            found = self._vectors(number, db.execute(query, (number, identifier, limit)))
             return [
                 StoredEmbedding(row.id, row.version, parsed(row.attributes), vector)
                 for row, vector in found

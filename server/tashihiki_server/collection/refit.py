@@ -52,9 +52,11 @@ REST = 2.0
 _CATCH_UP_PASSES = 3
 _CHUNK = 1000
 # Less than an index build, which is long: queries wait for the blocks of new facets.
-_NICENESS = 5
-# Seconds between chunks that are read, in which searches have the interpreter to themselves.
-_BREATH = 0.01
+_NICENESS = 10
+# Embeddings that are read at once. Then the reading rests for so many times the time that it had to
+# wait meanwhile, so that searches, which it waited for, have the interpreter to themselves.
+_READ = 100
+_BREATH = 4.0
 
 
 @dataclass(frozen=True)
@@ -272,12 +274,16 @@ class Refit:
     def _write_embeddings(self, folder: Path, snapshot: _Snapshot) -> NDArray[np.int64]:
         """Writes the embeddings that are still of the snapshot; returns their rows."""
         rows = snapshot.rows
-        number_of = {rows.id(number): number for number in snapshot.numbers.tolist()}
+        number_of = dict(
+            zip(rows.ids(snapshot.numbers).tolist(), snapshot.numbers.tolist(), strict=True)
+        )
         numbers = []
         with (folder / EMBEDDINGS_FILE).open("wb") as file:
-            for place, stored in enumerate(self._gallery.catalogue.embeddings()):
-                if place % _CHUNK == 0:
-                    time.sleep(_BREATH)
+            waited = _waited()
+            for place, stored in enumerate(self._gallery.catalogue.embeddings(_READ), 1):
+                if place % _READ == 0:
+                    time.sleep(_BREATH * max(0.0, _waited() - waited))
+                    waited = _waited()
                 number = number_of.get(stored.id)
                 if number is not None and rows.version(number) == stored.version:
                     numbers.append(number)
@@ -317,6 +323,11 @@ class Refit:
             for row, vector in zip(current, vectors, strict=True):
                 metadata = items[row.id].metadata if row.id in items else {}
                 rows.write(Row(row.id, row.version, row.codes, vector, metadata))
+
+
+def _waited() -> float:
+    """Seconds that this thread did not run, since some time."""
+    return time.perf_counter() - time.thread_time()
 
 
 def _changes_since(basis: Basis, rows: RowsView) -> int:
