@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from types import TracebackType
+from typing import Any
 
 import grpc
 import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from benchmarks.watch import Watch
+
 EVERY_SECONDS = 0.05
 TIMEOUT = 10.0
 
 
-class HealthWatch:
+class HealthWatch(Watch):
     """Asks in the background for as long as its block lasts."""
 
     def __init__(self, address: str) -> None:
         """Asks the server at an address, over a connection of its own."""
-        self._address = address
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        super().__init__(EVERY_SECONDS)
+        # Connects with the first call.
+        self._channel = grpc.insecure_channel(address, [("caller", "health")])
+        self._stub: Any = health_pb2_grpc.HealthStub(self._channel)
         self._seconds: list[float] = []
         self.failed = 0
 
@@ -35,9 +38,14 @@ class HealthWatch:
         """How many were asked."""
         return len(self._seconds)
 
-    def __enter__(self) -> HealthWatch:
-        self._thread.start()
-        return self
+    def look(self) -> None:
+        """Asks once."""
+        start = time.perf_counter()
+        try:
+            self._stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
+        except grpc.RpcError:
+            self.failed += 1
+        self._seconds.append(time.perf_counter() - start)
 
     def __exit__(
         self,
@@ -45,16 +53,5 @@ class HealthWatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        with grpc.insecure_channel(self._address, [("caller", "health")]) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
-            while not self._over.wait(EVERY_SECONDS):
-                start = time.perf_counter()
-                try:
-                    stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)  # type: ignore[attr-defined]
-                except grpc.RpcError:
-                    self.failed += 1
-                self._seconds.append(time.perf_counter() - start)
+        super().__exit__(kind, error, trace)
+        self._channel.close()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from benchmarks.bundle import write_bundle
 from benchmarks.filled_server import COLLECTION, SPACES, Filling, fill, settled
 from benchmarks.generated_items import Drawn, Items, Kind, item_id
 from benchmarks.results import Table
+from benchmarks.watch import Watch
 from server_process import ServerProcess, running
 from tashihiki.v1 import (
     catalog_pb2,
@@ -349,29 +349,17 @@ def _quantiles(seconds: Sequence[float]) -> NDArray[np.float64]:
     return found
 
 
-class _Folds:
+class _Folds(Watch):
     """Counts the indexes that are put to use meanwhile."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(0.2)
         self._folder = folder
-        self._over = threading.Event()
         self._seen: set[str] = set()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     @property
     def count(self) -> int:
         return max(0, len(self._seen) - 1)
 
-    def __enter__(self) -> _Folds:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while True:
-            self._seen |= {path.name for path in self._folder.glob("*/generations/[0-9]*")}
-            if self._over.wait(0.2):
-                return
+    def look(self) -> None:
+        self._seen |= {path.name for path in self._folder.glob("*/generations/[0-9]*")}

@@ -169,6 +169,8 @@ def test_centroids_that_no_longer_do_are_fitted_again(by_cells: Built, tmp_path:
     assert again.calibration.fitted is not None
     assert again.calibration.fitted != by_cells.calibration.fitted
     assert np.array_equal(again.rows, other.rows[again.order])
+    cells = {f"cells-{number}.npz" for number in range(len(again.calibration.cells))}
+    assert {path.name for path in again.folder.glob("cells-*")} == cells
 
 
 def test_a_last_index_that_cannot_be_read_is_no_obstacle(by_cells: Built, tmp_path: Path) -> None:

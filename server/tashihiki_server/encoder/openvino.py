@@ -18,8 +18,7 @@ from tashihiki_server.space.base import Vectors
 class OpenVinoEncoder:
     """An encoder bundle; see `Encoder`.
 
-    Pictures go through one by one: passes side by side are as fast as batches, and nobody waits
-    for company.
+    Pictures go through one by one, side by side, so that nobody waits for company.
     """
 
     def __init__(self, folder: Path, streams: Streams | None = None) -> None:

@@ -64,14 +64,12 @@ def open_tuned(folder: Path) -> OpenVinoEncoder:
     key = _key(folder)
     streams = _kept(folder, key)
     if streams is None:
-        # Whatever is wrong with the bundle itself is known first.
-        read_manifest(folder)
         try:
             run(MODULE, [str(folder)], 0)
+            logger.info("%s: the division of the cores was measured", folder.name)
         except ProcessFailedError as error:
             logger.warning("%s: how to share the cores cannot be measured: %s", folder, error)
         streams = _kept(folder, key) or one_for_each_core()
-        logger.info("%s: the division of the cores was measured", folder.name)
     encoder = OpenVinoEncoder(folder, streams)
     logger.info("%s: %s, %s", encoder.manifest.name, encoder.precision, streams)
     return encoder

@@ -41,7 +41,7 @@ from tashihiki_server.index.measurement import (
     measure_graph,
 )
 from tashihiki_server.index.ngt import NgtIndex, build_ngt
-from tashihiki_server.index.opening import GRAPH_FOLDER, write_cells
+from tashihiki_server.index.opening import GRAPH_FOLDER, remove_cells, write_cells
 from tashihiki_server.index.request import Request
 from tashihiki_server.space.base import Vectors
 
@@ -75,12 +75,15 @@ def main(folder: Path, threads: int) -> None:
     else:
         random = np.random.default_rng(0)
         divider = Divider.like(request, len(vectors), random)
-        # A graph is tried once it is clear what the cells are worth.
-        plain = replace(request, routes=[r for r in request.routes if r is not Route.GRAPH])
-        again = divider.fitted is not None
-        calibration = _build(folder, plain if again else request, divider, labels, threads, random)
-        if divider.worn(calibration):
-            calibration = _build(folder, request, Divider(random), labels, threads, random)
+        if divider.fitted is None:
+            calibration = _build(folder, request, divider, labels, threads, random)
+        else:
+            # A graph is tried once it is clear that the centroids do no longer.
+            plain = replace(request, routes=[r for r in request.routes if r is not Route.GRAPH])
+            calibration = _build(folder, plain, divider, labels, threads, random)
+            if divider.worn(calibration):
+                remove_cells(folder)
+                calibration = _build(folder, request, Divider(random), labels, threads, random)
     (folder / CALIBRATION_FILE).write_text(calibration.to_json(), encoding="utf-8")
     (folder / LABELS_FILE).unlink()
     (folder / REQUEST_FILE).unlink()

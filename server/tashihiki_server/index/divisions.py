@@ -97,13 +97,16 @@ class Divider:
         """Whether centroids that are used again make searches compare too much."""
         if self.fitted is None:
             return False
-        now, then = _compared(calibration.cells), _compared(self.fitted.cells)
-        # Of all divisions together: one by itself is measured on few compositions.
-        return not now or now / calibration.rows > _WORN * then / self.fitted.rows
+        now = _compared(calibration.cells, calibration.rows)
+        return not now or now > _WORN * _compared(self.fitted.cells, self.fitted.rows)
 
 
-def _compared(cells: Sequence[Mapping[int, int]]) -> int:
-    return sum(rows for settings in cells for rows in settings.values())
+def _compared(cells: Sequence[Mapping[int, int]], count: int) -> float:
+    """The shares of the rows that are compared, of all divisions together.
+
+    One by itself is measured on few compositions; one that was measured on none compares all.
+    """
+    return sum(min(rows, count) / count for settings in cells for rows in settings.values())
 
 
 def parted(request: Request) -> list[Block]:

@@ -63,6 +63,12 @@ def write_cells(folder: Path, number: int, cells: Cells) -> None:
     )
 
 
+def remove_cells(folder: Path) -> None:
+    """Removes what `write_cells` wrote."""
+    for path in folder.glob("cells-*.npz"):
+        path.unlink()
+
+
 def read_cells(folder: Path, number: int, settings: Mapping[int, int]) -> Cells:
     """Reads what `write_cells` wrote.
 

@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ class KeptQuery:
         content.update("\0".join(self.head.ids).encode())
         return int.from_bytes(content.digest(), "big")
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Bytes of memory, roughly."""
         composed = self.query.composed
