@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint proto bench evaluation clean
+.PHONY: help serve test lint proto reference bench evaluation clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,12 +23,15 @@ test: $(VENV)/dev lint ## Set up everything else and run all tests.
 lint: $(VENV)/dev ## Formatting, types, and generated code that is current.
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy client server training tests benchmarks
+	$(BIN)/mypy client server training tests benchmarks examples reference
 	$(BIN)/lint-imports --no-cache
 	proto/check.sh
 
 proto: ## Generate client/tashihiki/v1 from proto/.
 	proto/generate.sh ../client
+
+reference: $(VENV)/dev ## Write docs/api.md and docs/rpc.md from docstrings and proto/.
+	$(BIN)/python -m reference
 
 bench: $(VENV)/bench ## Measure what takes minutes, and write docs/performance.md.
 	$(BIN)/python -m benchmarks encoder transport start queries rivals overload
@@ -42,6 +45,7 @@ evaluation: $(VENV)/dev ## Evaluate the demo, and FASHION; docs/evaluation.md ha
 	    --facet articleType --facet baseColour --top articleType=16 --top baseColour=12)
 	$(BIN)/python -m tashihiki_evaluation.document docs/evaluation.md \
 	    $(REPORTS)/faces $(REPORTS)/items $(if $(FASHION),$(REPORTS)/fashion)
+	$(BIN)/python -m benchmarks document
 
 clean: ## Remove environments and caches; the data folder stays.
 	rm -rf .venv .venv-proto .*_cache build *.egg-info

@@ -20,9 +20,14 @@ from benchmarks.results import FOLDER, measured, save
 
 TABLES = ("encoder", "transport")
 LONG = (
-    *("queries", "rivals", "steady", "overload", "start", "engines", "scale", "load"),
+    *("queries", "rivals", "processes", "steady", "overload", "start", "engines", "scale", "load"),
     *("turnover", "faults", "duplicates", "kept_pictures", "gallery_page"),
 )
+
+_USAGE = f"""python -m benchmarks [TABLE ...] [--results FOLDER] [OPTION ...]
+       python -m benchmarks document
+
+tables: {", ".join(TABLES)} (measured where none is named), {", ".join(LONG)}"""
 
 # The servers and ledgers of the tests serve the measurements too.
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
@@ -33,8 +38,10 @@ def main(words: list[str]) -> None:
     names = list(takewhile(lambda word: not word.startswith("-"), words))
     if names == ["document"]:
         return document.main()
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--results", default=str(FOLDER))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", usage=_USAGE, add_help=not names, allow_abbrev=False
+    )
+    parser.add_argument("--results", default=str(FOLDER), help="folder; '' for none")
     mine, options = parser.parse_known_args(words[len(names) :])
     for name in names or TABLES:
         if name not in TABLES + LONG:

@@ -1,5 +1,7 @@
 """`python -m benchmarks document`: docs/performance.md from its template and the results.
 
+The figures of the READMEs are written anew too (`benchmarks/readme.py`).
+
 In the template a line `<!-- table: BENCHMARK NAME -->` stands for a table of a result,
 `<!-- titled: BENCHMARK NAME -->` for its title too, and `<!-- measured -->` for the list of all
 results with what they ran on. A section (from one `## ` to the next) of whose tables one was never
@@ -13,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks import readme
 from benchmarks.results import FOLDER, Result, load
 
 TEMPLATE = Path(__file__).with_name("performance.md.tmpl")
@@ -62,8 +65,9 @@ def _measured(found: Mapping[str, Result]) -> str:
 
 
 def main() -> None:
-    """Writes the document."""
+    """Writes the document, and the figures of the READMEs."""
     template, found = TEMPLATE.read_text(encoding="utf-8"), results()
     DOCUMENT.write_text(generated(template, found), encoding="utf-8")
+    readme.write(found)
     for heading in left_out(template, found):
         print(f"left out, not measured yet: {heading}", file=sys.stderr)  # noqa: T201

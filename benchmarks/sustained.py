@@ -12,7 +12,7 @@ from benchmarks.filled_server import Filling, filled
 from benchmarks.generated_items import Kind
 from benchmarks.pictures import FOLDER
 from benchmarks.targets import GrpcTarget
-from benchmarks.text_queries import COLOURS, SHAPES, text_requests
+from benchmarks.text_queries import COLOURS, SHAPES, text_requests, unrepeated
 from server_process import ServerProcess, running
 
 CALLERS = 16
@@ -51,7 +51,8 @@ def parser(name: str, description: str | None, *, timeout: float = 10.0) -> argp
 def loaded(options: argparse.Namespace, serve: Sequence[str] = ()) -> Iterator[Loaded]:
     """Starts the server and finds its peak with CALLERS that ask again once they are answered."""
     filling = Filling(options.items, Kind(options.dimension, COLOURS, SHAPES), "factored")
-    requests = [request.SerializeToString() for request in text_requests(filling.kind)]
+    asked = unrepeated(text_requests(filling.kind))
+    requests = [request.SerializeToString() for request in asked]
     folder = f"{options.data}/text" if options.data else None
     with (
         filled(filling, folder=folder) as place,

@@ -26,10 +26,13 @@ from tashihiki_server.service.hits.rerank import CANDIDATES
 COLOURS, SHAPES = 40, 30
 LIMIT = 10
 CALLERS = 16
+# So many requests are no more than a server remembers the answers of.
+REPEATED = 100
 TUNING_QUERIES = 100
 _EMPTY = "empty call"
 _TIMED = "in the server"
 _TRIP = "round trip"
+_AGAIN = "again"
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,22 @@ def text_requests(kind: Kind) -> list[search_pb2.SearchRequest]:
     ]
 
 
+def unrepeated(
+    requests: Sequence[search_pb2.SearchRequest], times: int = 4
+) -> list[search_pb2.SearchRequest]:
+    """The same ones again and again, no two alike: each time with another minimum similarity.
+
+    There is nothing below it. A server that gives answers again has none for these, as long as it
+    remembers fewer.
+    """
+    made = []
+    for number in range(times):
+        for request in requests:
+            made.append(search_pb2.SearchRequest(min_similarity=1e-6 * number - 1.0))
+            made[-1].MergeFrom(request)
+    return made
+
+
 def text_tables(plan: TextPlan) -> list[Table]:
     """One caller, where the time goes, and many callers."""
     requests = text_requests(plan.filling.kind)
@@ -81,8 +100,11 @@ def text_tables(plan: TextPlan) -> list[Table]:
                 alone = _alone(plan, server, empty, requests, inside, graph)
                 rates = in_turns(
                     {
-                        "text queries": _target(f"127.0.0.1:{server.port}", requests),
-                        _EMPTY: _target(empty, [search_pb2.SearchRequest()]),
+                        "text queries": _target(server, unrepeated(requests)),
+                        f"{REPEATED} of them, again and again": _target(
+                            server, requests[:REPEATED]
+                        ),
+                        _EMPTY: GrpcTarget(empty, [search_pb2.SearchRequest().SerializeToString()]),
                     },
                     CALLERS,
                     plan.seconds,
@@ -99,8 +121,8 @@ def text_tables(plan: TextPlan) -> list[Table]:
     return [*alone, Table("text-many", title, ["calls", "calls/s", "to the empty call"], many)]
 
 
-def _target(address: str, requests: Sequence[search_pb2.SearchRequest]) -> GrpcTarget:
-    return GrpcTarget(address, [request.SerializeToString() for request in requests])
+def _target(server: ServerProcess, requests: Sequence[search_pb2.SearchRequest]) -> GrpcTarget:
+    return GrpcTarget(f"127.0.0.1:{server.port}", [r.SerializeToString() for r in requests])
 
 
 def _alone(
@@ -112,11 +134,13 @@ def _alone(
     graph: BareNgt,
 ) -> list[Table]:
     stages = _Stages(server, requests)
+    every, some = unrepeated(requests), requests[:REPEATED]
     with grpc.insecure_channel(empty) as channel:
         nothing = search_pb2_grpc.SearchServiceStub(channel)
         rivals: dict[str, Callable[[int], object]] = {
             _EMPTY: lambda n: nothing.Search(search_pb2.SearchRequest()),
-            _TRIP: lambda n: server.search.Search(requests[n % len(requests)]),
+            _TRIP: lambda n: server.search.Search(every[n % len(every)]),
+            _AGAIN: lambda n: server.search.Search(some[n % len(some)]),
             _TIMED: stages.ask,
             "look-up": lambda n: graph.search(inside.composed[n % len(requests)]),
         }
@@ -137,6 +161,11 @@ def _alone(
         ],
         ["empty call, round trip", _ms(nothing_at_all), ""],
         ["text query, round trip", _ms(trip), f"{trip / nothing_at_all:.2f} × the empty call"],
+        [
+            f"one of {REPEATED} again and again, round trip",
+            _ms(found[_AGAIN]),
+            f"{found[_AGAIN] / nothing_at_all:.2f} × the empty call",
+        ],
     ]
     title = (
         f"Two attributes of {len(requests)} pairs, limit {LIMIT}, {plan.items} items of"

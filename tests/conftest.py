@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from demo_server import DemoServer, demo_server, drawn_demo
 from serving import Served, serving
 from tashihiki_server.library import Library
 from tiny_encoder import write_tiny_encoder
@@ -73,4 +75,18 @@ def module_served(
     """A running server that the tests of a module share."""
     folder = tmp_path_factory.mktemp("module") / "data"
     with _opened(folder, tiny_encoder_bundle) as library, serving(library) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose `data` holds the demo, which nobody serves."""
+    base = tmp_path_factory.getbasetemp()
+    return drawn_demo(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+
+
+@pytest.fixture(scope="session")
+def demo(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServer]:
+    """A server of the demo that all tests share; what they add to it has names of its own."""
+    with demo_server(drawn, tmp_path_factory.mktemp("desk")) as running:
         yield running

@@ -123,3 +123,8 @@ __all__ = [
     "metadata",
     "vector",
 ]
+
+
+def __dir__() -> list[str]:
+    # Editors and notebooks offer what this names; the rest are modules behind the public names.
+    return [*__all__, "errors", "status", "v1"]

@@ -71,7 +71,12 @@ def next_page(call: Call[SearchResult], token: str) -> Call[SearchResult]:
 def batch_search(searches: Sequence[Search]) -> Call[list[SearchResult | TashihikiError]]:
     """BatchSearch."""
     request = search_pb2.BatchSearchRequest(requests=map(_requests.search_request, searches))
-    return _search("BatchSearch", request, search_pb2.BatchSearchResponse, _responses.batch_results)
+    return _search(
+        "BatchSearch",
+        request,
+        search_pb2.BatchSearchResponse,
+        lambda response: _responses.batch_results(response, request),
+    )
 
 
 def compose(

@@ -8,12 +8,14 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from tashihiki import status
 from tashihiki._address import complete_address
 from tashihiki._calls import Call
 from tashihiki._channel import ChannelOptions, channel_options, credentials
 from tashihiki._overload import Attempts
+from tashihiki._pointing import pointed
 from tashihiki.config import KeepAliveConfig, RetryConfig, TLSConfig
 from tashihiki.errors import (
     DeadlineExceededError,
@@ -55,9 +57,9 @@ class Settings:
         seconds = self.timeout if timeout is None else checked_timeout(timeout)
         return Attempts(self.max_attempts, seconds)
 
-    def failure(self, error: grpc.RpcError) -> TashihikiError:
+    def failure(self, error: grpc.RpcError, request: Message) -> TashihikiError:
         """The typed error, with a remedy where the server could give none."""
-        typed = status.from_rpc_error(error)
+        typed = pointed(status.from_rpc_error(error), request)
         if typed.reason == grpc.StatusCode.UNAVAILABLE.name and not typed.remedy:
             return _unreachable(self.target, typed.message)
         elif isinstance(typed, DeadlineExceededError) and not typed.remedy:
@@ -90,7 +92,7 @@ class Connection:
                     wait_for_ready=self._settings.wait_for_ready,
                 )
             except grpc.RpcError as error:
-                self._pause(attempts, error)
+                self._pause(attempts, error, call.request)
             except ValueError as error:
                 # gRPC's answer when another thread closes the channel at this moment.
                 if self._closed.is_set():
@@ -125,8 +127,8 @@ class Connection:
                 return
             except grpc.RpcError as error:
                 if answered:
-                    raise self._settings.failure(error) from error
-                self._pause(attempts, error)
+                    raise self._settings.failure(error, call.request) from error
+                self._pause(attempts, error, call.request)
             finally:
                 responses.cancel()
 
@@ -134,9 +136,9 @@ class Connection:
         if self._closed.is_set():
             raise client_closed()
 
-    def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
+    def _pause(self, attempts: Attempts, error: grpc.RpcError, request: Message) -> None:
         """Waits until the call may be sent again, or raises what it failed with."""
-        failure = self._settings.failure(error)
+        failure = self._settings.failure(error, request)
         seconds = attempts.pause(failure)
         if seconds is None:
             raise failure from error
@@ -168,7 +170,7 @@ class AsyncConnection:
                     wait_for_ready=self._settings.wait_for_ready,
                 )
             except grpc.RpcError as error:
-                await self._pause(attempts, error)
+                await self._pause(attempts, error, call.request)
             else:
                 return call.read(response)
 
@@ -194,14 +196,14 @@ class AsyncConnection:
                 return
             except grpc.RpcError as error:
                 if answered:
-                    raise self._settings.failure(error) from error
-                await self._pause(attempts, error)
+                    raise self._settings.failure(error, call.request) from error
+                await self._pause(attempts, error, call.request)
             finally:
                 responses.cancel()
 
-    async def _pause(self, attempts: Attempts, error: grpc.RpcError) -> None:
+    async def _pause(self, attempts: Attempts, error: grpc.RpcError, request: Message) -> None:
         """Waits until the call may be sent again, or raises what it failed with."""
-        failure = self._settings.failure(error)
+        failure = self._settings.failure(error, request)
         seconds = attempts.pause(failure)
         if seconds is None:
             raise failure from error

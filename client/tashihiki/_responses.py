@@ -11,6 +11,7 @@ from google.protobuf import json_format, struct_pb2, timestamp_pb2
 from numpy.typing import NDArray
 
 from tashihiki import status
+from tashihiki._pointing import pointed
 from tashihiki.catalog import (
     Collection,
     EncoderChange,
@@ -78,14 +79,14 @@ def search_result(response: search_pb2.SearchResponse) -> SearchResult:
 
 
 def batch_results(
-    response: search_pb2.BatchSearchResponse,
+    response: search_pb2.BatchSearchResponse, request: search_pb2.BatchSearchRequest
 ) -> list[SearchResult | TashihikiError]:
     """The answers to a batch of searches; errors are returned, not raised."""
     return [
-        status.from_status(result.error)
+        pointed(status.from_status(result.error), asked)
         if result.WhichOneof("result") == "error"
         else search_result(result.response)
-        for result in response.results
+        for result, asked in zip(response.results, request.requests, strict=False)
     ]
 
 

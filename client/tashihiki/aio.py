@@ -36,6 +36,9 @@ from tashihiki.results import ComposeResult, HealthStatus, SearchResult
 class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
     """Calls a Tashihiki server from asyncio; made inside or outside a running loop.
 
+        async with AsyncClient("localhost:50051") as client:
+            hits = await client.search("faces", "person KR + HAPPY")
+
     Every verb takes `timeout`, the seconds for this call instead of the client's; those that go
     over a whole collection, `find_duplicates`, `create_snapshot` and `restore_snapshot`, have an
     hour of their own.
@@ -123,6 +126,12 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
     ) -> SearchResult:
         """The items most similar to a composition.
 
+            hits = await client.search(
+                "items", image("mug.jpg") - facet("background") + attribute("red"), limit=5
+            )
+            for hit in hits:
+                print(hit.id, hit.similarity, hit.attributes)
+
         Args:
             collection: the collection's name.
             query: a composition, or expression text such as `person KR + HAPPY`.
@@ -199,6 +208,9 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
         written. FailedPreconditionError, reason PAGE_TOKEN_EXPIRED, when the server can no
         longer go on: begin again.
 
+            async for page in client.search_pages("items", "mug + red", page_size=200):
+                print([hit.id for hit in page])
+
         Args:
             collection: the collection's name.
             query: a composition or expression text.
@@ -257,6 +269,8 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
     ) -> SearchResult:
         """The items most similar to an item of the collection, which is not among them.
 
+            hits = await client.similar("items", "mug_7", where="colour:red")
+
         Args:
             collection: the collection's name.
             item_id: the item's id; NotFoundError when it is not there.
@@ -287,6 +301,10 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
         """Up to 100 searches in one call, answered in the same order.
 
         A search that fails has its error in the list; it is not raised.
+
+            searches = [Search("items", f"mug + {colour}") for colour in ("red", "blue")]
+            for answer in await client.batch_search(searches):
+                print(answer.reason if isinstance(answer, TashihikiError) else answer[0].id)
         """
         return await self._connection.run(_calls.batch_search(searches), timeout)
 
@@ -307,6 +325,9 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
         """The composed vector, and how each term was understood, without a search.
 
         The arguments are those of `search`.
+
+            composed = await client.compose("items", "this item - background", this_item="mug_7")
+            print([term.label for term in composed.terms], composed.norm)
         """
         call = _calls.compose(
             collection, query, this_item, this_image, images, vectors, missing_items, mode, timings
@@ -324,6 +345,8 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
         timeout: float | None = None,
     ) -> Collection:
         """Makes an empty collection; AlreadyExistsError when the name is taken.
+
+            await client.create_collection("mugs", aliases={"colour": {"crimson": "red"}})
 
         Args:
             name: 1 to 63 of a-z, 0-9, `-` and `_`, starting with a letter or digit.
@@ -378,6 +401,10 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
         same files as before are not encoded again, so a long upsert that was cut short may
         simply be repeated.
 
+            red = Item("mug_7", image="mug.jpg", attributes={"colour": "red"})
+            result = await client.upsert("items", [red])
+            print(result.count, result.etags)
+
         `items` is read in another thread, so that pictures on disk do not hold up the loop.
 
         Args:
@@ -411,7 +438,14 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
         include_thumbnail: bool = False,
         timeout: float | None = None,
     ) -> StoredItem:
-        """One item; NotFoundError when it is not there."""
+        """One item; NotFoundError when it is not there.
+
+        Args:
+            collection: the collection's name.
+            item_id: the item's id.
+            include_vector: with its embedding, shape (d,).
+            include_thumbnail: with its thumbnail, JPEG.
+        """
         call = _calls.get_item(collection, item_id, include_vector, include_thumbnail)
         return await self._connection.run(call, timeout)
 
@@ -426,6 +460,9 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
         timeout: float | None = None,
     ) -> AsyncIterator[StoredItem]:
         """The items in the order of their ids, fetched page by page as they are asked for.
+
+            async for item in client.items("items", where="metadata.price < 20"):
+                print(item.id, item.attributes, item.metadata)
 
         Args:
             collection: the collection's name.
@@ -457,6 +494,9 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
     ) -> DeleteResult:
         """Deletes items by id, a thousand in one call.
 
+            result = await client.delete_items("items", ["mug_7", "mug_8"], missing_items="skip")
+            print(result.count, result.missing_ids)
+
         Args:
             collection: the collection's name.
             ids: the items' ids.
@@ -476,13 +516,24 @@ class AsyncClient(AsyncDiscoveryVerbs, AsyncMaintenanceVerbs):
     async def attributes(
         self, collection: str, *, facet: str = "", timeout: float | None = None
     ) -> tuple[FacetSummary, ...]:
-        """The facets with their values and member counts; one facet alone when named."""
+        """The facets with their values and member counts.
+
+            for summary in await client.attributes("items"):
+                print(summary.facet, [value.value for value in summary.values])
+
+        Args:
+            collection: the collection's name.
+            facet: only this one; all of them when empty.
+        """
         return await self._connection.run(_calls.attributes(collection, facet), timeout)
 
     async def embed(
         self, collection: str, images: Iterable[ImageSource], *, timeout: float | None = None
     ) -> NDArray[np.float32]:
         """The embeddings of pictures by the collection's encoder.
+
+            embeddings = await client.embed("items", ["mug.jpg"])
+            hits = await client.search("items", vector(embeddings[0]) + attribute("red"))
 
         Returns:
             Shape (n, d), unit rows, in the order of the pictures; (0, 0) for none.

@@ -202,6 +202,8 @@ class Collection:
 class Item:
     """An item to add or replace.
 
+        Item("mug_7", image="mug.jpg", attributes={"colour": "red"}, metadata={"price": 12})
+
     Attributes:
         id: 1 to 512 bytes of text.
         image: what it looks like; a path is read when the item is sent.
@@ -241,7 +243,7 @@ class StoredItem:
     create_time: datetime | None
     update_time: datetime | None
     vector: NDArray[np.float32] | None = None
-    thumbnail: bytes | None = None
+    thumbnail: bytes | None = field(default=None, repr=False)
     etag: str = ""
     image_sha256: bytes | None = None
 

@@ -165,24 +165,51 @@ class Composition(Composable):
 
 
 def attribute(facet_or_value: str, value: str | None = None) -> Attribute:
-    """`attribute("person", "KR")`, or `attribute("HAPPY")` where one facet alone has it."""
+    """One value of a facet, to add or subtract.
+
+        attribute("person", "KR") + attribute("HAPPY")
+
+    Args:
+        facet_or_value: the facet; with one argument the value, which must then be of one facet
+            of the collection only.
+        value: of the facet.
+    """
     if value is None:
         return Attribute("", _name(facet_or_value, "value"))
     return Attribute(_name(facet_or_value, "facet"), _name(value, "value"))
 
 
 def facet(name: str) -> Facet:
-    """A whole facet: subtract it to ignore it, or filter with `.isin(...)`."""
+    """A whole facet: subtract it to ignore it, or filter with `.isin(...)`.
+
+        item("mug_7") - facet("background")
+        facet("colour").isin("red", "blue")
+
+    Args:
+        name: the facet's, without regard to case and width.
+    """
     return Facet(_name(name, "facet"))
 
 
 def item(item_id: str) -> ItemReference:
-    """An item of the collection that is searched."""
+    """An item of the collection that is searched, by its id.
+
+        item("mug_7") - facet("background") + attribute("red")
+
+    Args:
+        item_id: the item's id.
+    """
     return ItemReference(_name(item_id, "item id"))
 
 
 def image(source: ImageSource, *, name: str | None = None) -> Image:
     """A picture: a path, bytes, a binary file or a PIL image. It is read at once.
+
+        image("mug.jpg") + 0.5 * attribute("red")
+
+    Args:
+        source: the picture.
+        name: that it goes by in texts; its file's name when None.
 
     Raises:
         InvalidArgumentError: IMAGE_NOT_FOUND or IMAGE_UNREADABLE.
@@ -193,6 +220,8 @@ def image(source: ImageSource, *, name: str | None = None) -> Image:
 
 def vector(values: ArrayLike, *, name: str = "vector") -> Vector:
     """A raw vector of shape (d,), as long as the collection's embeddings.
+
+        vector(client.embed("items", ["mug.jpg"])[0]) - facet("background")
 
     Raises:
         InvalidArgumentError: VECTOR_INVALID when it is not one-dimensional and finite.

@@ -14,6 +14,8 @@ class TashihikiError(Exception):
         field: the part of the request at fault, for example `query.expression`, or "".
         remedy: what to do about it, in a sentence, or "".
         details: further facts, for example `position` or `candidates`.
+        expression: the text of the call that the error is in, an expression or a filter, where
+            `position` tells the place; else "".
         retry_delay: seconds after which the same call may be sent again, where the server names
             them, since it carried nothing of it out; else None.
         code: the gRPC status.
@@ -37,18 +39,34 @@ class TashihikiError(Exception):
         self.field = field
         self.remedy = remedy
         self.details = dict(details or {})
+        self.expression = ""
         self.retry_delay = retry_delay
+
+    @property
+    def position(self) -> int | None:
+        """Where in `expression` the fault begins, in characters from 0; None where in no text."""
+        return _count(self.details.get("position"))
+
+    @property
+    def length(self) -> int | None:
+        """How many characters of `expression` are at fault, where that is known."""
+        return _count(self.details.get("length"))
 
     @property
     def headline(self) -> str:
         """Reason, message and field as one sentence."""
         where = f" (field {self.field})" if self.field else ""
         message = self.message.rstrip()
-        end = message[-1:] if message.endswith(("?", "!")) and not where else "."
-        return f"{self.reason}: {message.rstrip('.?!')}{where}{end}"
+        if message.endswith(("?", "!")):
+            return f"{self.reason}: {message}{where}"
+        return f"{self.reason}: {message.rstrip('.')}{where}."
 
     def __str__(self) -> str:
         return f"{self.headline} {self.remedy}".rstrip()
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() else None
 
 
 class InvalidArgumentError(TashihikiError):

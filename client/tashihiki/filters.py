@@ -153,8 +153,9 @@ class MetadataPath:
     """A place in the metadata, the start of a filter: compare it, or use its methods.
 
     Numbers are compared with `>=`, `>`, `<=`, `<` and `between`; `==`, `!=` and `isin` take text,
-    numbers and booleans. An item without the metadata meets no condition on it but the negated
-    ones. NaN and infinity raise InvalidArgumentError FILTER_INVALID.
+    numbers and booleans; TypeError says so of anything else. An item without the metadata meets
+    no condition on it but the negated ones. NaN and infinity raise InvalidArgumentError
+    FILTER_INVALID.
 
     Attributes:
         path: keys, joined by dots.
@@ -167,20 +168,16 @@ class MetadataPath:
     __hash__ = None  # type: ignore[assignment]
 
     def __ge__(self, bound: float) -> Filter:
-        value = _real(bound)
-        return NotImplemented if value is None else MetadataRange(self.path, at_least=value)
+        return MetadataRange(self.path, at_least=self._bound(">=", bound))
 
     def __gt__(self, bound: float) -> Filter:
-        value = _real(bound)
-        return NotImplemented if value is None else MetadataRange(self.path, more_than=value)
+        return MetadataRange(self.path, more_than=self._bound(">", bound))
 
     def __le__(self, bound: float) -> Filter:
-        value = _real(bound)
-        return NotImplemented if value is None else MetadataRange(self.path, at_most=value)
+        return MetadataRange(self.path, at_most=self._bound("<=", bound))
 
     def __lt__(self, bound: float) -> Filter:
-        value = _real(bound)
-        return NotImplemented if value is None else MetadataRange(self.path, less_than=value)
+        return MetadataRange(self.path, less_than=self._bound("<", bound))
 
     def __eq__(self, value: object) -> Filter:  # type: ignore[override]
         return self.isin(cast(Scalar, value))
@@ -192,7 +189,9 @@ class MetadataPath:
         """The filter "a number from `low` to `high`, both included"."""
         least, most = _real(low), _real(high)
         if least is None or most is None:
-            raise TypeError("between takes two numbers")
+            raise TypeError(
+                f"metadata({self.path!r}).between takes two numbers, not {low!r} and {high!r}"
+            )
         return MetadataRange(self.path, at_least=least, at_most=most)
 
     def isin(self, *values: Scalar | Iterable[Scalar]) -> Filter:
@@ -210,6 +209,15 @@ class MetadataPath:
     def exists(self) -> Filter:
         """The filter "anything but null is there"."""
         return MetadataExists(self.path)
+
+    def _bound(self, sign: str, value: object) -> float:
+        bound = _real(value)
+        if bound is None:
+            raise TypeError(
+                f"metadata({self.path!r}) {sign} takes a number, not {value!r}:"
+                " text and booleans have no order, compare them with == or isin"
+            )
+        return bound
 
 
 def metadata(path: str) -> MetadataPath:

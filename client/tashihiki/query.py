@@ -24,6 +24,8 @@ GroupBy: TypeAlias = str | tuple[str, int]
 class Search:
     """A search of one collection; the arguments are those of `Client.search`.
 
+        client.batch_search([Search("items", "mug + red"), Search("items", "mug + blue", limit=3)])
+
     Attributes:
         collection: the collection's name.
         query: a composition or expression text.

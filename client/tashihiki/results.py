@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tashihiki import _notebook
 
 TermKind = Literal["attribute", "facet", "item", "image", "vector", "unknown"]
 
@@ -124,9 +126,12 @@ class Hit:
     attributes: Mapping[str, str]
     metadata: Mapping[str, Any]
     contributions: tuple[Contribution, ...]
-    thumbnail: bytes | None = None
+    thumbnail: bytes | None = field(default=None, repr=False)
     blocks: tuple[BlockSimilarity, ...] = ()
     posterior: float | None = None
+
+    def _repr_html_(self) -> str:
+        return _notebook.hit_html(self)
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,11 @@ class SearchResult:
     """The hits, most similar first, and how the query was understood.
 
     Re-ranked hits come in the order of their posteriors instead. Iteration, `len()` and
-    indexing go over the hits.
+    indexing go over the hits. A notebook shows them as a strip of pictures, with
+    `include_thumbnails=True`, or as a table, and a single hit with what each term brought:
+
+        for hit in client.search("items", "mug + red"):
+            print(hit.id, hit.similarity, hit.attributes)
 
     Attributes:
         hits: the items found.
@@ -189,6 +198,9 @@ class SearchResult:
     def __getitem__(self, index: slice) -> tuple[Hit, ...]: ...
     def __getitem__(self, index: int | slice) -> Hit | tuple[Hit, ...]:
         return self.hits[index]
+
+    def _repr_html_(self) -> str:
+        return _notebook.result_html(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -127,11 +127,13 @@ def _foreign(folder: Path, found: int | str, newest: int) -> FailedPreconditionE
     )
 
 
-def unusable(folder: Path, why: str) -> FailedPreconditionError:
+def unusable(
+    folder: Path, why: str, remedy: str = "Check its permissions and the room on its disk."
+) -> FailedPreconditionError:
     """The error for a data folder that cannot be read or written."""
     return FailedPreconditionError(
         f"the data folder {folder} cannot be used: {why}",
         reason="DATA_FOLDER_UNUSABLE",
         field="data",
-        remedy="Check its permissions and the room on its disk.",
+        remedy=remedy,
     )

@@ -6,6 +6,8 @@ import difflib
 import unicodedata
 from collections.abc import Iterable
 
+from tashihiki.composition import attribute
+
 
 def fold(name: str) -> str:
     """The form under which names of facets, values and aliases are equal.
@@ -13,6 +15,11 @@ def fold(name: str) -> str:
     HAPPY, happy and ＨＡＰＰＹ fold alike (NFKC, case folding, single spaces).
     """
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def spelt(name: str) -> str:
+    """The name as an expression has it: in quotes where it holds signs or spaces."""
+    return repr(attribute(name))
 
 
 def similar(name: str, candidates: Iterable[str], limit: int = 5) -> list[str]:

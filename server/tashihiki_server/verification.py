@@ -40,6 +40,8 @@ State: TypeAlias = Literal["sound", "mendable", "damaged"]
 Advanced: TypeAlias = Callable[[str, float], None]
 
 _HARMLESS = "nothing is lost"
+# Of items whose pictures are damaged.
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def verify(folder: Path, advanced: Advanced = lambda part, share: None) -> list[
         FailedPreconditionError: DATA_FOLDER_IN_USE, or DATA_FOLDER_UNUSABLE where there is none.
     """
     if not folder.is_dir():
-        raise unusable(folder, "there is no such folder")
+        raise unusable(folder, "there is no such folder", "Name the server's folder with --data.")
     with closing(lock_folder(folder)):
         try:
             return list(_Verification(folder, advanced).findings())
@@ -193,12 +195,14 @@ class _Verification:
         if not path.exists():
             raise _catalogue_damaged(f"{CATALOGUE_FILE} is missing")
         file = examine(path)
+        lost: list[str] = []
         if not file.older:
             count = check_contents(
                 path,
                 encoder=manifest.fingerprint,
                 dimension=manifest.dimension,
                 advanced=partial(self._advanced, part),
+                pictureless=lost.append,
             )
         if file.faults:
             raise _catalogue_damaged(f"SQLite finds {CATALOGUE_FILE} damaged: {file.faults}")
@@ -206,7 +210,10 @@ class _Verification:
             fact = f"{file.count:,} items; it is brought up to date at the next start"
             yield Finding(part, "sound", fact)
             return
-        yield Finding(part, "sound", f"{count:,} items, every checksum holds")
+        if lost:
+            yield _without_pictures(part, lost, count)
+        else:
+            yield Finding(part, "sound", f"{count:,} items, every checksum holds")
         witness = Witness(folder / WITNESS_FILE)
         if witness.read() is None and (witness.exists or file.generation):
             yield Finding(
@@ -229,6 +236,8 @@ class _Verification:
                 dimension=manifest.dimension,
                 incomplete=True,
                 advanced=partial(self._advanced, part),
+                # They are told of with the collection.
+                pictureless=lambda identifier: None,
             )
             yield Finding(name, "sound", f"{count:,} embeddings of the previous encoder")
         except Exception as error:
@@ -307,6 +316,20 @@ def _folders(root: Path) -> list[Path]:
 
 def _mendable(part: str, fact: str, remedy: str) -> Finding:
     return Finding(part, "mendable", fact, _HARMLESS, remedy)
+
+
+def _without_pictures(part: str, lost: list[str], count: int) -> Finding:
+    more = f" and {len(lost) - MAX_NAMED} more" if len(lost) > MAX_NAMED else ""
+    named = ", ".join(map(repr, lost[:MAX_NAMED]))
+    return Finding(
+        part,
+        "damaged",
+        f"the pictures of {len(lost):,} of {count:,} items have changed or are missing:"
+        f" {named}{more}",
+        "calls that ask for these pictures fail, and so does a change of encoder; everything else"
+        " is served, vectors and labels are sound",
+        "delete these items and index their photos again, or restore a snapshot",
+    )
 
 
 def _catalogue_damaged(message: str) -> FailedPreconditionError:

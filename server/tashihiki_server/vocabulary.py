@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tashihiki.errors import InvalidArgumentError
-from tashihiki_server.names import fold, similar
+from tashihiki_server.names import fold, similar, spelt
 
 MAX_CANDIDATES = 10
 
@@ -140,7 +140,9 @@ class Vocabulary:
         if (key := self.facet_or_none(name)) is not None:
             return key
         names = [self.facet_name(facet) for facet in self.facets()]
-        raise unknown("UNKNOWN_FACET", f"no facet {name!r}", where, similar(name, names) or names)
+        raise unknown(
+            "UNKNOWN_FACET", f"no facet {spelt(name)}", where, similar(name, names), names
+        )
 
     def facet_or_none(self, name: str) -> str | None:
         """The folded facet of this name, if some item carries it."""
@@ -156,12 +158,12 @@ class Vocabulary:
         for key in self.occurrences(value):
             if key.facet == facet:
                 return key
-        names = [self.value_name(key) for key in self.keys(facet)]
-        candidates = [
-            f"{self.facet_name(facet)}:{name}" for name in similar(value, names) or sorted(names)
-        ]
-        name = self.facet_name(facet)
-        raise unknown("UNKNOWN_VALUE", f"facet {name} has no value {value!r}", where, candidates)
+        labels = {self.value_name(key): self.label(key) for key in self.keys(facet)}
+        near = [labels[name] for name in similar(value, labels)]
+        # Whoever names the wrong facet means the value.
+        near += [self.label(key) for key in self.occurrences(value)]
+        message = f"{self.facet_name(facet)} has no value {spelt(value)}"
+        raise unknown("UNKNOWN_VALUE", message, where, near, sorted(labels.values()))
 
     def occurrences(self, word: str) -> list[AttributeKey]:
         """Every value of this name or alias, in whatever facet, that some item carries."""
@@ -179,12 +181,24 @@ class Vocabulary:
         return [named[name] for name in similar(word, named)]
 
 
-def unknown(reason: str, message: str, where: str, candidates: list[str]) -> InvalidArgumentError:
-    """The error for a name that is not there, with what may have been meant."""
-    shown = candidates[:MAX_CANDIDATES]
-    remedy = "ListAttributes returns the facets and values of the collection."
-    if shown:
-        remedy = f"Did you mean {' or '.join(shown[:3])}? {remedy}"
+def unknown(
+    reason: str, message: str, where: str, near: Sequence[str], others: Sequence[str] = ()
+) -> InvalidArgumentError:
+    """The error for a name that is not there.
+
+    Args:
+        reason: UNKNOWN_FACET or UNKNOWN_VALUE.
+        message: in words.
+        where: the field of the request.
+        near: what may have been meant, best first.
+        others: what there is, told where nothing is near.
+    """
+    shown = (near or others)[:MAX_CANDIDATES]
+    guess = f"; did you mean {' or '.join(near[:3])}?" if near else ""
     return InvalidArgumentError(
-        message, reason=reason, field=where, remedy=remedy, details={"candidates": ", ".join(shown)}
+        f"{message}{guess}",
+        reason=reason,
+        field=where,
+        remedy="`tashihiki attributes` and ListAttributes tell the collection's facets and values.",
+        details={"candidates": ", ".join(shown)},
     )

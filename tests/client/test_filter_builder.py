@@ -167,6 +167,14 @@ def test_what_no_filter_can_say_is_refused(build: Callable[[], object]) -> None:
     assert caught.value.remedy
 
 
+def test_a_comparison_with_text_says_what_to_do_instead() -> None:
+    with pytest.raises(TypeError) as caught:
+        metadata("price") < "20"  # type: ignore[operator]  # noqa: B015
+    said = str(caught.value)
+    assert "metadata('price') < takes a number, not '20'" in said
+    assert "==" in said
+
+
 @pytest.mark.parametrize(
     "build",
     [

@@ -20,3 +20,4 @@ def test_the_public_names_are_these() -> None:
     assert tashihiki.__all__ == sorted(tashihiki.__all__)
     assert all(hasattr(tashihiki, name) for name in tashihiki.__all__)
     assert sorted(tashihiki.__all__) == sorted(_NAMES.split())
+    assert dir(tashihiki) == sorted([*tashihiki.__all__, "errors", "status", "v1"])

@@ -94,6 +94,19 @@ def test_photos_sent_to_a_server_are_those_of_the_table(
     assert not (tmp_path / "unused").exists()
 
 
+def test_a_text_in_a_column_of_numbers_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_table(tmp_path, 4)
+    lines = zip(table.read_text().splitlines(), ("price", "1", "\x1bfree", "3", "4"), strict=True)
+    table.write_text("".join(f"{line},{cell}\n" for line, cell in lines))
+    assert not index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos"))
+    said = capsys.readouterr().err
+    assert "warning: column price" in said
+    assert "in row 2" in said
+    assert "\x1b" not in said
+
+
 def test_names_with_brackets_are_printed_as_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,6 +100,33 @@ def test_parquet_with_none_nan_and_numbers(catalogue: Path) -> None:
     assert photos[3].attributes["year"] == "2012.5"
 
 
+@pytest.mark.parametrize(
+    ("cells", "facets", "said"),
+    [
+        (("12", "n/a", "", "7.5"), None, "column price is kept as text"),
+        (("1.5", "1.5", "?", "1.5"), None, "column price is a facet"),
+        (("1.5", "1.5", "?", "1.5"), ["price"], None),
+        (("12", "twelve", "ten", "7.5"), None, None),
+        (("007", "012", "100", "101"), None, None),
+        (("12", "", "", "x"), None, None),
+    ],
+)
+def test_a_cell_that_keeps_a_column_from_being_numbers_is_named(
+    cells: tuple[str, ...], facets: list[str] | None, said: str | None, catalogue: Path
+) -> None:
+    rows = zip("abcd", cells, strict=True)
+    table = "".join(f"{name}.png,{cell},{name}\n" for name, cell in rows)
+    catalogue.write_text(f"path,price,other\n{table}", encoding="utf-8")
+    warnings = read_table(catalogue, facets=facets).warnings
+    if said is None:
+        assert not warnings
+        return
+    (warning,) = warnings
+    row = next(n for n, cell in enumerate(cells, 1) if cell in ("n/a", "?"))
+    assert said in warning
+    assert f"{cells[row - 1]!r} in row {row};" in warning
+
+
 def test_ids_paths_and_root_can_be_named(catalogue: Path, tmp_path: Path) -> None:
     root = tmp_path / "elsewhere"
     write_photo(root / "a.png")

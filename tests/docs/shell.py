@@ -15,7 +15,8 @@ from pathlib import Path
 # The port that the documents name; the tests put a free one in its place.
 PORT = "50051"
 
-_PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+# This environment's commands first.
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def free_port() -> str:
@@ -27,7 +28,7 @@ def free_port() -> str:
 
 def run(command: list[str], folder: Path, timeout: float = 240, **variables: str) -> str:
     """Runs a command in a folder and returns what it printed; fails with it."""
-    environment = {**os.environ, "PATH": _PATH, "COLUMNS": "160", **variables}
+    environment = {**os.environ, "PATH": PATH, "COLUMNS": "160", **variables}
     done = subprocess.run(
         command,
         cwd=folder,
@@ -48,7 +49,7 @@ def serving(command: list[str], folder: Path, log: Path, timeout: float = 120) -
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, "PATH": _PATH},
+            env={**os.environ, "PATH": PATH},
             stdout=out,
             stderr=subprocess.STDOUT,
         )

@@ -46,7 +46,7 @@ def test_the_rows_are_the_same_in_another_order(built: Built) -> None:
 
 def test_nothing_is_left_that_the_index_does_not_need(built: Built, tmp_path: Path) -> None:
     left = {path.name for path in built.folder.iterdir()}
-    cells = {"cells-0.npz", "cells-1.npz", "cells-2.npz"}
+    cells = {"cells-0.npz", "cells-1.npz", "cells-2.npz", "cells-3.npz"}
     always = {"order.npy", "vectors.npy", "calibration.json"}
     assert left == always | (cells if built.calibration.route is Route.CELLS else set())
     graph = build(tmp_path / "graph", raw(SMALL), routes=[Route.GRAPH])

@@ -447,7 +447,7 @@ FAULTS = [
     (filter_pb2.Filter(exists=filter_pb2.Exists(facet="")), "FILTER_INVALID", "filter"),
     (filter_pb2.Filter(exists=filter_pb2.Exists(metadata="")), "FILTER_INVALID", "filter"),
     (filter_pb2.Filter(exists=filter_pb2.Exists(facet="color")), "UNKNOWN_FACET", "filter"),
-    (text_filter("exists(color)"), "UNKNOWN_FACET", "filter"),
+    (text_filter("exists(color)"), "UNKNOWN_FACET", "filter.expression"),
     (text_filter("exists()"), "FILTER_INVALID", "filter.expression"),
     (text_filter("exists(colour, size)"), "FILTER_INVALID", "filter.expression"),
     (text_filter('metadata."" > 3'), "FILTER_INVALID", "filter.expression"),
@@ -469,8 +469,8 @@ FAULTS = [
     (text_filter("(" * 200 + "colour:red" + ")" * 200), "FILTER_INVALID", "filter.expression"),
     (text_filter("not " * 2400 + "colour:red"), "FILTER_INVALID", "filter.expression"),
     (text_filter("colour:red or " * 800 + "trim:red"), "FILTER_INVALID", "filter.expression"),
-    (text_filter("color:red"), "UNKNOWN_FACET", "filter"),
-    (text_filter("colour:rd"), "UNKNOWN_VALUE", "filter"),
+    (text_filter("color:red"), "UNKNOWN_FACET", "filter.expression"),
+    (text_filter("colour:rd"), "UNKNOWN_VALUE", "filter.expression"),
     (facet_in("color", "red"), "UNKNOWN_FACET", "filter"),
     (facet_in("colour", "red", "gold"), "UNKNOWN_VALUE", "filter"),
 ]
@@ -507,6 +507,7 @@ def test_the_fault_of_a_text_filter_has_its_place(module_served: Served, patchy:
         ("colour:red and price<10", "`metadata.price < 10`", 20),
         ('"unit price" > 5', '`metadata."unit price" > 5`', 13),
         ("10 <= metadata.price", "`metadata.price <= 20`", 3),
+        ("size >= m", "`size in (20, …)`", 5),
     ],
 )
 def test_a_comparison_without_the_prefix_is_told_of_it(
@@ -516,6 +517,23 @@ def test_a_comparison_without_the_prefix_is_told_of_it(
     assert found.reason == "FILTER_INVALID"
     assert remedy in found.remedy
     assert found.details["position"] == str(position)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("colour:red and color:blue", "color"),
+        ("size:s or not colour in (red, 赤い, rd)", "赤い"),
+        ('exists(colour) and colour not in (red, "r d")', '"r d"'),
+        ("exists(color)", "color"),
+    ],
+)
+def test_a_name_that_is_not_there_has_its_place(
+    module_served: Served, patchy: Patchy, text: str, fault: str
+) -> None:
+    found = failure(lambda: listed_ids(module_served, patchy.name, filter=text_filter(text)))
+    start, length = int(found.details["position"]), int(found.details["length"])
+    assert text[start : start + length] == fault
 
 
 def test_a_filter_nested_to_the_limit_is_read(module_served: Served, patchy: Patchy) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -150,12 +151,33 @@ def test_quick_calls_may_wait_in_greater_numbers(library: Library, gate: Gate) -
             send(served).result(SECONDS)
         gate.opened.clear()
         calls = [send(served) for _ in range(150)]
-        # Answered in the order of arrival, so the server has seen all of them by now.
-        assert healthy(served)
+        # Seen in the order of arrival, so all of them are by now.
+        served.catalog.ListCollections(catalog_pb2.ListCollectionsRequest(), timeout=SECONDS)
         assert not any(call.done() for call in calls)
         gate.opened.set()
         for call in calls:
             call.result(SECONDS)
+
+
+def test_a_flood_that_the_event_loop_cannot_read_is_thinned_out(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(api: SearchApi, request: search_pb2.SearchRequest) -> Response:
+        time.sleep(0.01)
+        return Response()
+
+    monkeypatch.setattr(SearchApi, "search_at_once", slow)
+    with narrow(library, max_wait=0.2) as served:
+        # Three times as many as can be answered, for some times as long as one may wait.
+        calls = []
+        for _ in range(600):
+            calls.append(send(served))
+            time.sleep(0.003)
+        errors = [refusal(call) for call in calls if call.exception(SECONDS) is not None]
+        eventually(lambda: send(served).exception(SECONDS) is None, "calls are answered again")
+    assert 100 < len(errors) < 590
+    assert {error.reason for error in errors} == {"OVERLOADED"}
+    assert all(error.retry_delay for error in errors)
 
 
 def test_there_is_an_end_to_it_even_for_the_quickest(library: Library, gate: Gate) -> None:
@@ -274,6 +296,8 @@ def test_a_call_whose_deadline_passes_while_it_waits_is_never_begun(
         eventually(lambda: gate.begun == ["first"], "the first search begins")
         late = send(served, "late", timeout=0.1)
         assert late.exception(SECONDS).code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        # The server counts from when it saw the call, a moment later.
+        time.sleep(0.1)
         last = send(served, "last")
         gate.opened.set()
         first.result(SECONDS)

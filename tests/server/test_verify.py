@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from calls import create, upsert, vector_item
 from gallery import random_vectors
 from server_process import eventually
 from serving import serving
+from tashihiki import Client, Item
 from tashihiki.errors import FailedPreconditionError
 from tashihiki.v1 import catalog_pb2
 from tashihiki_server.cli.verify import app
@@ -155,7 +159,36 @@ def test_a_folder_in_use_or_without_anything_is_refused(
     with pytest.raises(FailedPreconditionError) as caught:
         verify(tmp_path / "none")
     assert caught.value.reason == "DATA_FOLDER_UNUSABLE"
+    assert "--data" in caught.value.remedy
     assert not (tmp_path / "none").exists()
+
+
+def test_one_damaged_picture_is_not_the_whole_collection(
+    data: Path, tiny_encoder_bundle: Path
+) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(picture, "PNG")
+    with closing(Library(data, tiny_encoder_bundle)) as library, serving(library) as served:
+        items = [catalog_pb2.ItemInput(id=name, image=picture.getvalue()) for name in "xyz"]
+        upsert(served, "other", items)
+    with closing(sqlite3.connect(_one(data, "collections/other/catalogue.sqlite3"))) as db, db:
+        db.execute(
+            "UPDATE thumbnails SET jpeg = X'00' WHERE key = (SELECT key FROM items WHERE id = 'y')"
+        )
+    (finding,) = _wrong(data)
+    assert (finding.part, finding.state) == ("collections/other", "damaged")
+    assert "1 of 4 items" in finding.fact
+    assert "'y'" in finding.fact
+    assert "everything else is served" in finding.meaning
+    with (
+        closing(Library(data, tiny_encoder_bundle)) as library,
+        serving(library) as served,
+        Client(served.address) as client,
+    ):
+        assert len(client.search("other", "item(x)", limit=9)) == 3
+        client.delete_items("other", ["y"])
+        client.upsert("other", [Item("y", image=picture.getvalue())])
+    assert _wrong(data) == []
 
 
 def _run(*arguments: str) -> tuple[int, str]:
@@ -173,6 +206,7 @@ def test_the_command_prints_a_table_or_json_and_its_status_says_whether(data: Pa
     assert "damaged" in said
     assert "snapshots/shop/one" in said
     assert "1 part is damaged." in said
+    assert "what to do: delete it and make another" in said
     status, said = _run("--data", str(data), "--json")
     found: dict[str, Any] = json.loads(said)
     assert (status, found["sound"]) == (1, False)

@@ -36,63 +36,95 @@ def _default(setting: str) -> str:
 
 
 app = typer.Typer(add_completion=False)
+# Panels of the help.
+PHOTOS = "Photos"
+SETTINGS = "Training"
+RUN = "Run"
 
 
-@app.command()
+@app.command(
+    epilog="tashihiki train photos/labels.csv --out run\n\n"
+    "tashihiki train photos/labels.csv --out run --facet colour --max-minutes 30"
+)
 def train(
     source: Annotated[Path, typer.Argument(help="Table, or folder of photos.")],
     out: Annotated[Path, typer.Option(help="Folder of this run.")],
     facet: Annotated[
-        list[str] | None, typer.Option(help="Facet to learn; repeat for more.")
+        list[str] | None,
+        typer.Option(rich_help_panel=PHOTOS, help="Facet to learn; repeat for more."),
     ] = None,
     top: Annotated[
         list[str] | None,
-        typer.Option(help="FACET=N: only photos with its N most frequent values; repeatable."),
+        typer.Option(
+            rich_help_panel=PHOTOS,
+            help="FACET=N: only photos with its N most frequent values; repeatable.",
+        ),
     ] = None,
     pattern: Annotated[
         str | None,
-        typer.Option(help="File names, as in {person}.{expression:2}{shot}.{rest}.tiff"),
+        typer.Option(
+            rich_help_panel=PHOTOS,
+            help="File names, as in {person}.{expression:2}{shot}.{rest}.tiff",
+        ),
     ] = None,
     alias: Annotated[
-        list[str] | None, typer.Option(help="facet:ALIAS=VALUE, a CSV file, or the preset jaffe.")
+        list[str] | None,
+        typer.Option(
+            rich_help_panel=PHOTOS, help="facet:ALIAS=VALUE, a CSV file, or the preset jaffe."
+        ),
     ] = None,
     path_column: Annotated[
         str | None,
-        typer.Option(help="Column of a table with the paths."),
+        typer.Option(rich_help_panel=PHOTOS, help="Column of a table with the paths."),
     ] = None,
     id_column: Annotated[
         str | None,
-        typer.Option(help="Column of a table with the ids."),
+        typer.Option(rich_help_panel=PHOTOS, help="Column of a table with the ids."),
     ] = None,
     image_root: Annotated[
         Path | None,
-        typer.Option(help="What a table's paths are relative to."),
+        typer.Option(rich_help_panel=PHOTOS, help="What a table's paths are relative to."),
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=3, help="Learn from so many of the photos, drawn at random."),
+        typer.Option(
+            min=3, rich_help_panel=PHOTOS, help="Learn from so many of the photos, drawn at random."
+        ),
     ] = None,
     weights: Annotated[
-        str, typer.Option(help="imagenet (downloaded), none, or a .pth or .safetensors file.")
+        str,
+        typer.Option(
+            rich_help_panel=SETTINGS,
+            help="imagenet (downloaded), none, or a .pth or .safetensors file.",
+        ),
     ] = "imagenet",
-    preset: Annotated[PresetName, typer.Option(help="How to train.")] = PresetName.default,
+    preset: Annotated[
+        PresetName, typer.Option(rich_help_panel=SETTINGS, help="How to train.")
+    ] = PresetName.default,
     epochs: Annotated[
         int | None,
         typer.Option(
             min=0,
+            rich_help_panel=SETTINGS,
             help="At most so many; 0 exports the initial weights.",
             show_default=_default("epochs"),
         ),
     ] = None,
     batch: Annotated[
         int | None,
-        typer.Option(min=4, help="Pictures per step.", show_default=_default("batch")),
+        typer.Option(
+            min=4,
+            rich_help_panel=SETTINGS,
+            help="Pictures per step.",
+            show_default=_default("batch"),
+        ),
     ] = None,
     size: Annotated[
         int | None,
         typer.Option(
             min=32,
             max=512,
+            rich_help_panel=SETTINGS,
             help="Edge of the encoder's input in pixels.",
             show_default=_default("size"),
         ),
@@ -100,28 +132,45 @@ def train(
     pooling: Annotated[
         PoolingName | None,
         typer.Option(
+            rich_help_panel=SETTINGS,
             help="stages: several and colour; mean, median: of the last map.",
             show_default=_default("pooling"),
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(min=0.0, help="At its highest.", show_default=_default("learning_rate")),
+        typer.Option(
+            min=0.0,
+            rich_help_panel=SETTINGS,
+            help="At its highest.",
+            show_default=_default("learning_rate"),
+        ),
     ] = None,
     triplet_weight: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Of the triplet loss.", show_default=_default("triplet_weight")),
+        typer.Option(
+            min=0.0,
+            rich_help_panel=SETTINGS,
+            help="Of the triplet loss.",
+            show_default=_default("triplet_weight"),
+        ),
     ] = None,
     composition: Annotated[
         float | None,
         typer.Option(
-            min=0.0, help="Weight of the composition loss.", show_default=_default("composition")
+            min=0.0,
+            rich_help_panel=SETTINGS,
+            help="Weight of the composition loss.",
+            show_default=_default("composition"),
         ),
     ] = None,
     additive: Annotated[
         float | None,
         typer.Option(
-            min=0.0, help="Weight of the additive loss.", show_default=_default("additive")
+            min=0.0,
+            rich_help_panel=SETTINGS,
+            help="Weight of the additive loss.",
+            show_default=_default("additive"),
         ),
     ] = None,
     combination_dropout: Annotated[
@@ -129,6 +178,7 @@ def train(
         typer.Option(
             min=0.0,
             max=0.9,
+            rich_help_panel=SETTINGS,
             help="Share of the combinations that is left out of each epoch.",
             show_default=_default("combination_dropout"),
         ),
@@ -138,6 +188,7 @@ def train(
         typer.Option(
             min=0,
             max=18,
+            rich_help_panel=SETTINGS,
             help="So many of the 19 stages do not learn.",
             show_default=_default("freeze_stages"),
         ),
@@ -146,21 +197,29 @@ def train(
         int | None,
         typer.Option(
             min=1,
+            rich_help_panel=SETTINGS,
             help="End after so many epochs without a better validation score.",
             show_default=_default("patience"),
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode photos.")] = 2,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seed: Annotated[
+        int, typer.Option(min=0, rich_help_panel=SETTINGS, help="Of everything random.")
+    ] = 0,
+    workers: Annotated[
+        int, typer.Option(min=1, rich_help_panel=RUN, help="Threads that decode photos.")
+    ] = 2,
+    device: Annotated[str, typer.Option(rich_help_panel=RUN, help="auto, cpu or cuda.")] = "auto",
     max_minutes: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Begin no epoch after so long."),
+        typer.Option(min=0.0, rich_help_panel=RUN, help="Begin no epoch after so long."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the training in --out.")
+        bool,
+        typer.Option("--resume", rich_help_panel=RUN, help="Go on with the training in --out."),
     ] = False,
-    name: Annotated[str, typer.Option(help="The encoder's name.")] = "tashihiki",
+    name: Annotated[
+        str, typer.Option(rich_help_panel=RUN, help="The encoder's name.")
+    ] = "tashihiki",
 ) -> None:
     """Train an encoder so that embeddings of facets can be added, and export it."""
     # torch takes seconds to import; --help should not.

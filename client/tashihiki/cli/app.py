@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.metadata import EntryPoint, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,14 +15,31 @@ import typer
 from tashihiki.cli import encoder, snapshot
 from tashihiki.cli.attributes import attributes
 from tashihiki.cli.collections import collections
+from tashihiki.cli.configuration.command import config
+from tashihiki.cli.configuration.file import configuration_of
+from tashihiki.cli.configuration.root import Root, configure
+from tashihiki.cli.doctor.command import doctor
 from tashihiki.cli.duplicates import duplicates
-from tashihiki.cli.failure import FAILED, INTERRUPTED
+from tashihiki.cli.failure import FAILED, INTERRUPTED, USAGE, reporting
 from tashihiki.cli.items import items
 from tashihiki.cli.plugins import add_commands, installed_commands
 from tashihiki.cli.profile import profile
 from tashihiki.cli.sample import sample
 from tashihiki.cli.search import search
 from tashihiki.cli.suggest import suggest
+
+# Panels of the list of commands.
+ASK, KEEP, OWN = "Asking", "Collections", "This installation"
+# A paragraph each, since help joins lines.
+_SEARCH_EXAMPLES = (
+    'tashihiki search faces "person KR + HAPPY" --sheet out.png\n\n'
+    'tashihiki search items "this item − background + red" --item mug_blue_wood_1.jpg\n\n'
+    'tashihiki search items "-red + mug" --where "background:wood" --json'
+)
+_CONFIG_EXAMPLES = "tashihiki config search\n\ntashihiki config --example > tashihiki.toml"
+_DOCTOR_EXAMPLES = (
+    "tashihiki doctor\n\ntashihiki doctor --server search.example:50051 --data data --json"
+)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -43,19 +61,22 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def application(entries: Iterable[EntryPoint]) -> typer.Typer:
     """The command with the client's subcommands and those of `entries`."""
-    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+    app = typer.Typer(cls=Root, no_args_is_help=True, pretty_exceptions_enable=False)
     app.callback()(_root)
     # Lets an expression start with a minus; see `search`.
-    app.command(context_settings={"ignore_unknown_options": True})(search)
-    app.command(context_settings={"ignore_unknown_options": True})(profile)
-    app.command()(items)
-    app.command()(attributes)
-    app.command()(collections)
-    app.command()(duplicates)
-    app.command()(suggest)
-    app.command()(sample)
-    app.add_typer(snapshot.app, name="snapshot")
-    app.add_typer(encoder.app, name="encoder")
+    signed = {"ignore_unknown_options": True}
+    app.command(context_settings=signed, rich_help_panel=ASK, epilog=_SEARCH_EXAMPLES)(search)
+    app.command(context_settings=signed, rich_help_panel=ASK)(profile)
+    app.command(rich_help_panel=ASK)(items)
+    app.command(rich_help_panel=ASK)(attributes)
+    app.command(rich_help_panel=ASK)(duplicates)
+    app.command(rich_help_panel=ASK)(suggest)
+    app.command(rich_help_panel=ASK)(sample)
+    app.command(rich_help_panel=KEEP)(collections)
+    app.add_typer(snapshot.app, name="snapshot", rich_help_panel=KEEP)
+    app.add_typer(encoder.app, name="encoder", rich_help_panel=KEEP)
+    app.command(rich_help_panel=OWN, epilog=_CONFIG_EXAMPLES)(config)
+    app.command(rich_help_panel=OWN, epilog=_DOCTOR_EXAMPLES)(doctor)
     add_commands(app, entries)
     return app
 
@@ -67,6 +88,18 @@ def _print_version(wanted: bool) -> None:
 
 
 def _root(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            envvar="TASHIHIKI_CONFIG",
+            callback=configure,
+            show_default="tashihiki.toml, here or in the user's configuration folder",
+            help="Configuration file.",
+        ),
+    ] = None,
     show_version: Annotated[
         bool,
         typer.Option(
@@ -75,6 +108,11 @@ def _root(
     ] = False,
 ) -> None:
     """Image search by adding and subtracting images, items and attributes."""
+    fault = configuration_of(context).fault
+    # What is wrong is the very thing that `doctor` is asked for.
+    if fault is not None and context.invoked_subcommand != "doctor":
+        with reporting(code=USAGE):
+            raise fault
 
 
 def _tolerate_any_text() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tashihiki.cli.completion import facet_names
 from tashihiki.cli.failure import reporting
 from tashihiki.cli.options import (
     DEFAULT_SERVER,
@@ -19,7 +20,9 @@ from tashihiki.cli.options import (
 from tashihiki.cli.output import console, print_json, printable, table
 from tashihiki.client import Client
 
-FacetName = Annotated[str, typer.Option("--facet", help="Only this facet.")]
+FacetName = Annotated[
+    str, typer.Option("--facet", help="Only this facet.", autocompletion=facet_names)
+]
 
 
 def attributes(

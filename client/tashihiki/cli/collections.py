@@ -10,13 +10,17 @@ from rich.console import Console
 from rich.table import Table
 
 from tashihiki.catalog import Collection, IndexStatus, SpaceDiagnostics
+from tashihiki.cli.completion import collection_names
 from tashihiki.cli.failure import reporting
 from tashihiki.cli.options import DEFAULT_SERVER, DEFAULT_TIMEOUT, Json, Server, Timeout
 from tashihiki.cli.output import console, print_json, printable, table
 from tashihiki.cli.wording import encoder_change_text
 from tashihiki.client import Client
 
-Name = Annotated[str | None, typer.Argument(help="Only this collection, with its space.")]
+Name = Annotated[
+    str | None,
+    typer.Argument(help="Only this collection, with its space.", autocompletion=collection_names),
+]
 
 
 def collections(

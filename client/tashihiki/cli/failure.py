@@ -11,13 +11,20 @@ from rich.cells import cell_len
 from tashihiki.cli.output import printable
 from tashihiki.errors import TashihikiError, UnavailableError
 
+# docs/client.md has the same table.
 FAILED = 1
+USAGE = 2
 INTERRUPTED = 130
 
 
 @contextmanager
-def reporting(expression: str = "", where: str | None = None) -> Iterator[None]:
-    """Turns errors into lines on stderr; the texts given get a caret under the fault."""
+def reporting(expression: str = "", where: str | None = None, code: int = FAILED) -> Iterator[None]:
+    """Turns errors into lines on stderr and an exit code.
+
+    Args:
+        expression, where: get a caret under the fault.
+        code: with which the command then ends.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -25,20 +32,21 @@ def reporting(expression: str = "", where: str | None = None) -> Iterator[None]:
     except TashihikiError as error:
         for line in _lines(error, expression, where):
             typer.echo(printable(line), err=True)
-        raise typer.Exit(FAILED) from None
+        raise typer.Exit(code) from None
     except BrokenPipeError:
         # Typer ends quietly when the reader of our output has gone.
         raise
     except (OSError, UnicodeError) as error:
         typer.echo(printable(f"error: {error}"), err=True)
-        raise typer.Exit(FAILED) from None
+        raise typer.Exit(code) from None
 
 
 def _lines(error: TashihikiError, expression: str, where: str | None) -> list[str]:
     lines = [f"error: {error.headline}", *_pointer(error, expression, where)]
     remedy = _remedy(error)
     candidates = error.details.get("candidates", "")
-    if any(candidate not in remedy for candidate in candidates.split(", ")):
+    told = f"{error.message} {remedy}"
+    if any(candidate not in told for candidate in candidates.split(", ")):
         lines.append(f"  candidates: {candidates}")
     if remedy:
         lines.append(f"  help: {remedy}")

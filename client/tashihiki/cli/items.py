@@ -10,6 +10,7 @@ import typer
 
 from tashihiki.catalog import StoredItem
 from tashihiki.cli.failure import reporting
+from tashihiki.cli.filtered_metadata import cell, filtered_paths
 from tashihiki.cli.options import (
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
@@ -44,18 +45,20 @@ def items(
             found = iter([client.get_item(collection, item_id)])
         else:
             found = client.items(collection, where=where, page_size=min(limit or 1000, 1000))
-        print_items(islice(found, limit or None), json)
+        print_items(islice(found, limit or None), json, where)
 
 
-def print_items(found: Iterator[StoredItem], json: bool) -> None:
-    """A table, or one JSON object a line as the items come."""
+def print_items(found: Iterator[StoredItem], json: bool, where: str | None = None) -> None:
+    """A table with the metadata that `where` asks about, or one JSON object a line as they come."""
     if json:
         for item in found:
             print_json(item_json(item))
         return
-    grid = table("id", "attributes")
+    paths = filtered_paths(where)
+    grid = table("id", *map(printable, paths), "attributes")
     for item in found:
-        grid.add_row(printable(item.id), attribute_text(item.attributes))
+        cells = [printable(cell(item.metadata, keys)) for keys in paths.values()]
+        grid.add_row(printable(item.id), *cells, attribute_text(item.attributes))
     console().print(grid if grid.row_count else "no items")
 
 

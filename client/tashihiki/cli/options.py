@@ -6,14 +6,35 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from tashihiki.cli.completion import collection_names
+
+# Panel of the help.
+CONNECTION = "Connection"
+
+# An option with a variable of its own choice has the same one in every command; see
+# `tashihiki.cli.configuration`.
 Server: TypeAlias = Annotated[
-    str, typer.Option("--server", envvar="TASHIHIKI_SERVER", help="The server's host:port.")
+    str,
+    typer.Option(
+        "--server",
+        rich_help_panel=CONNECTION,
+        envvar="TASHIHIKI_SERVER",
+        help="The server's host:port.",
+    ),
 ]
 Timeout: TypeAlias = Annotated[
-    float, typer.Option("--timeout", min=0.001, help="Seconds for each call.")
+    float,
+    typer.Option(
+        "--timeout",
+        rich_help_panel=CONNECTION,
+        envvar="TASHIHIKI_TIMEOUT",
+        min=0.001,
+        help="Seconds for each call.",
+    ),
 ]
 LongTimeout: TypeAlias = Annotated[
-    float, typer.Option("--timeout", min=0.001, help="Seconds for the whole.")
+    float,
+    typer.Option("--timeout", rich_help_panel=CONNECTION, min=0.001, help="Seconds for the whole."),
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Where: TypeAlias = Annotated[
@@ -22,7 +43,9 @@ Where: TypeAlias = Annotated[
         "--where", help="Only these items: `colour in (red, blue) and metadata.price < 20`."
     ),
 ]
-CollectionName: TypeAlias = Annotated[str, typer.Argument(help="The collection's name.")]
+CollectionName: TypeAlias = Annotated[
+    str, typer.Argument(help="The collection's name.", autocompletion=collection_names)
+]
 
 DEFAULT_SERVER = "localhost:50051"
 DEFAULT_TIMEOUT = 10.0

@@ -37,4 +37,4 @@ def sample(
 ) -> None:
     """Draw items at random; with --json, one object a line."""
     with reporting(where=where), Client(server, timeout=timeout) as client:
-        print_items(iter(client.sample(collection, count, where=where, seed=seed)), json)
+        print_items(iter(client.sample(collection, count, where=where, seed=seed)), json, where)

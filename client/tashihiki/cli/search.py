@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tashihiki.cli.completion import facet_names
 from tashihiki.cli.failure import reporting
 from tashihiki.cli.options import (
     DEFAULT_SERVER,
@@ -19,20 +21,39 @@ from tashihiki.cli.options import (
     Timeout,
     Where,
 )
-from tashihiki.cli.output import print_json
-from tashihiki.cli.search_report import print_more, print_next_page, print_report, search_json
+from tashihiki.cli.output import console, print_json
+from tashihiki.cli.search_report import (
+    print_hits,
+    print_next_page,
+    print_understood,
+    search_json,
+)
+from tashihiki.cli.sheet_file import Open, Sheet, lasting_file, sheet_wanted, show
+from tashihiki.cli.terminal_pictures import Pictures, painter
 from tashihiki.client import Client
 from tashihiki.query import GroupBy, Mode
 from tashihiki.results import SearchResult
+
+# Panels of the help.
+OPERANDS, HITS = "What the query names", "Which hits"
 
 Expression = Annotated[
     str, typer.Argument(help="What to add and subtract, for example `person KR + HAPPY`.")
 ]
 Limit = Annotated[
-    int, typer.Option("--limit", min=1, max=1000, help="Hits wanted, or hits on a page.")
+    int,
+    typer.Option(
+        "--limit", min=1, max=1000, rich_help_panel=HITS, help="Hits wanted, or hits on a page."
+    ),
 ]
 ThisItem = Annotated[
-    str | None, typer.Option("--item", metavar="ID", help="The item that `this item` stands for.")
+    str | None,
+    typer.Option(
+        "--item",
+        metavar="ID",
+        rich_help_panel=OPERANDS,
+        help="The item that `this item` stands for.",
+    ),
 ]
 ThisImage = Annotated[
     Path | None,
@@ -41,15 +62,24 @@ ThisImage = Annotated[
         metavar="FILE",
         exists=True,
         dir_okay=False,
+        rich_help_panel=OPERANDS,
         help="The picture that `this image` stands for.",
     ),
 ]
 Bind = Annotated[
     list[str] | None,
-    typer.Option("--bind", metavar="NAME=FILE", help="A picture that `image(NAME)` stands for."),
+    typer.Option(
+        "--bind",
+        metavar="NAME=FILE",
+        rich_help_panel=OPERANDS,
+        help="A picture that `image(NAME)` stands for.",
+    ),
 ]
 IncludeOperands = Annotated[
-    bool, typer.Option("--include-operands", help="Let items of the query be hits too.")
+    bool,
+    typer.Option(
+        "--include-operands", rich_help_panel=HITS, help="Let items of the query be hits too."
+    ),
 ]
 ModeChoice = Annotated[
     Mode,
@@ -67,12 +97,22 @@ Rerank = Annotated[
 ]
 MinSimilarity = Annotated[
     float | None,
-    typer.Option("--min-similarity", min=-1.0, max=1.0, help="Only hits at least as similar."),
+    typer.Option(
+        "--min-similarity",
+        min=-1.0,
+        max=1.0,
+        rich_help_panel=HITS,
+        help="Only hits at least as similar.",
+    ),
 ]
 GroupByChoice = Annotated[
     str | None,
     typer.Option(
-        "--group-by", metavar="FACET[=N]", help="At most N hits of each value; 1 if left out."
+        "--group-by",
+        metavar="FACET[=N]",
+        rich_help_panel=HITS,
+        help="At most N hits of each value; 1 if left out.",
+        autocompletion=facet_names,
     ),
 ]
 Diversity = Annotated[
@@ -81,16 +121,22 @@ Diversity = Annotated[
         "--diversity",
         min=0.0,
         max=1.0,
+        rich_help_panel=HITS,
         help="Choose hits that differ: the share of similarity in the choice, 1 for it alone.",
     ),
 ]
-Pages = Annotated[int | None, typer.Option("--pages", min=1, help="Print so many pages.")]
-PageToken = Annotated[
-    str, typer.Option("--page", metavar="TOKEN", help="Begin at this page.", show_default=False)
+Pages = Annotated[
+    int | None, typer.Option("--pages", min=1, rich_help_panel=HITS, help="Print so many pages.")
 ]
-Sheet = Annotated[
-    Path | None,
-    typer.Option("--sheet", metavar="FILE", help="Draw query and hits into this PNG file."),
+PageToken = Annotated[
+    str,
+    typer.Option(
+        "--page",
+        metavar="TOKEN",
+        rich_help_panel=HITS,
+        help="Begin at this page.",
+        show_default=False,
+    ),
 ]
 
 
@@ -110,21 +156,22 @@ def search(
     diversity: Diversity = None,
     pages: Pages = None,
     page: PageToken = "",
+    pictures: Pictures = "auto",
     json: Json = False,
     sheet: Sheet = None,
+    opened: Open = False,
     server: Server = DEFAULT_SERVER,
     timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
     """Search a collection by adding and subtracting."""
     refuse_option(expression)
-    _check_sheet(sheet)
-    if sheet is not None and (pages or 1) > 1:
+    drawn = sheet_wanted(sheet, opened)
+    if drawn and (pages or 1) > 1:
         raise typer.BadParameter("a sheet shows one page", param_hint="--sheet")
     bound = bindings(bind or [])
     grouping = _grouping(group_by)
+    paint = None if json else painter(pictures)
     with reporting(expression, where), Client(server, timeout=timeout) as client:
-        if sheet is not None:
-            _require_pillow()
         ask = partial(
             client.search,
             collection,
@@ -135,7 +182,7 @@ def search(
             this_image=image,
             images=bound,
             include_operands=include_operands,
-            include_thumbnails=sheet is not None,
+            include_thumbnails=drawn or paint is not None,
             mode=mode,
             rerank=rerank,
             min_similarity=min_similarity,
@@ -146,19 +193,31 @@ def search(
         for number, result in enumerate(_answers(ask, page, pages or 1)):
             if json:
                 print_json(search_json(result))
-            elif number:
-                print_more(result, first_rank=shown + 1)
-            else:
-                print_report(result)
+                continue
+            if number == 0:
+                print_understood(result)
+                console().print("" if result.hits else _no_hits(client, collection, where))
+            if paint is not None:
+                paint.paint(result.hits, shown + 1)
+            print_hits(result, shown + 1, where)
             shown += len(result)
         if not json and (page or pages):
             print_next_page(result)
-        if sheet is not None:
-            from tashihiki.cli.sheet import operand_cards, write_sheet
+        if drawn:
+            from tashihiki.cli.sheet import Part, hit_cards, operand_cards, write_sheet
 
-            pictures = bound if image is None else {"this image": image, **bound}
-            cards = operand_cards(client, collection, result, pictures)
-            write_sheet(sheet, expression, cards, result)
+            shown_as = bound if image is None else {"this image": image, **bound}
+            cards = operand_cards(client, collection, result, shown_as)
+            path = sheet or lasting_file()
+            write_sheet(path, expression, cards, [Part("", hit_cards(result))])
+            if opened:
+                show(path)
+
+
+def _no_hits(client: Client, collection: str, where: str | None) -> str:
+    if where is None or list(islice(client.items(collection, where=where, page_size=1), 1)):
+        return "no hits"
+    return "no hits: no item meets the filter"
 
 
 def _answers(ask: Callable[..., SearchResult], token: str, count: int) -> Iterator[SearchResult]:
@@ -199,18 +258,3 @@ def bindings(bind: list[str]) -> dict[str, Path]:
             raise typer.BadParameter(f"File {file!r} does not exist.", param_hint="--bind")
         bound[name] = Path(file)
     return bound
-
-
-def _check_sheet(sheet: Path | None) -> None:
-    if sheet is not None and sheet.suffix.lower() != ".png":
-        raise typer.BadParameter("name a file that ends in .png", param_hint="--sheet")
-    if sheet is not None and not sheet.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {sheet.parent}", param_hint="--sheet")
-
-
-def _require_pillow() -> None:
-    try:
-        import PIL  # noqa: F401
-    except ImportError:
-        typer.echo("error: --sheet needs Pillow: pip install 'tashihiki[sheet]'", err=True)
-        raise typer.Exit(1) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.cells import cell_len
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
+from tashihiki.cli.filtered_metadata import cell, filtered_paths
 from tashihiki.cli.output import attribute_text, console, printable
 from tashihiki.cli.wording import block_heading, block_text, left_out_text, term_text
 from tashihiki.results import Hit, SearchResult
@@ -21,12 +22,8 @@ _GAP = 2
 _INDENT = 3
 
 
-def print_report(result: SearchResult) -> None:
-    """How the query was understood, then the hits and why.
-
-    In a factored space a hit has a cosine for each block that the query fills; in the sum it has
-    what each term contributed.
-    """
+def print_understood(result: SearchResult) -> None:
+    """How the query was understood."""
     out = console()
     _print_terms(out, result)
     if _has_blocks(result):
@@ -34,17 +31,16 @@ def print_report(result: SearchResult) -> None:
         out.print(f"blocks: {blocks}", soft_wrap=True)
     summary = f"norm {result.norm:.3f}, generation {result.generation}, route {result.route.value}"
     out.print(summary, soft_wrap=True)
-    if not result.hits:
-        out.print("no hits")
-        return
-    out.print()
-    _print_hits(out, result, first_rank=1)
 
 
-def print_more(result: SearchResult, first_rank: int) -> None:
-    """The hits of a page that follows another."""
+def print_hits(result: SearchResult, first_rank: int = 1, where: str | None = None) -> None:
+    """The hits and why, with the metadata that the filter `where` asks about.
+
+    In a factored space a hit has a cosine for each block that the query fills; in the sum it has
+    what each term contributed.
+    """
     if result.hits:
-        _print_hits(console(), result, first_rank)
+        _print_hits(console(), result, first_rank, _filtered(result, where))
 
 
 def print_next_page(result: SearchResult) -> None:
@@ -91,12 +87,27 @@ def _numbers(result: SearchResult) -> list[str]:
     return [f"[{number}]" for number in range(1, len(result.terms) + 1)]
 
 
-def _print_hits(out: Console, result: SearchResult, first_rank: int) -> None:
+# Of the paths that a filter names, each with a cell for every hit.
+_Filtered = Mapping[str, Sequence[str]]
+
+
+def _filtered(result: SearchResult, where: str | None) -> _Filtered:
+    columns = {
+        printable(path): [printable(cell(hit.metadata, keys)) for hit in result]
+        for path, keys in filtered_paths(where).items()
+    }
+    return {path: cells for path, cells in columns.items() if any(cells)}
+
+
+def _print_hits(out: Console, result: SearchResult, first_rank: int, filtered: _Filtered) -> None:
     """Prints what fits beside the ids in columns, and the rest under each hit."""
-    shares = _share_names(result)
+    shares = [*_share_names(result), *filtered]
     names = ["#", "id", "similarity", *shares, "attributes"]
     reranked = _is_reranked(result)
-    rows = [_row(rank, hit, result, reranked) for rank, hit in enumerate(result, start=first_rank)]
+    rows = [
+        _row(first_rank + place, hit, result, reranked, [each[place] for each in filtered.values()])
+        for place, hit in enumerate(result)
+    ]
     widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
     kept = _columns_that_fit(widths, out.width)
     widths[_ID] = max(1, min(widths[_ID], out.width - _taken(widths[:kept])))
@@ -128,7 +139,9 @@ def _is_reranked(result: SearchResult) -> bool:
     return any(hit.posterior is not None for hit in result)
 
 
-def _row(rank: int, hit: Hit, result: SearchResult, reranked: bool) -> list[str]:
+def _row(
+    rank: int, hit: Hit, result: SearchResult, reranked: bool, filtered: Sequence[str]
+) -> list[str]:
     posterior = "" if hit.posterior is None else f"{hit.posterior:.3f}"
     shares = [posterior] if reranked else []
     if _has_blocks(result):
@@ -137,7 +150,8 @@ def _row(rank: int, hit: Hit, result: SearchResult, reranked: bool) -> list[str]
     else:
         shares += [f"{contribution.similarity:+.3f}" for contribution in hit.contributions]
     similarity = f"{hit.similarity:.4f}"
-    return [str(rank), printable(hit.id), similarity, *shares, attribute_text(hit.attributes)]
+    attributes = attribute_text(hit.attributes)
+    return [str(rank), printable(hit.id), similarity, *shares, *filtered, attributes]
 
 
 def _columns_that_fit(widths: Sequence[int], room: int) -> int:

@@ -1,9 +1,9 @@
-"""A contact sheet: the query's operands above, the hits below."""
+"""A contact sheet: the query's operands above, the hits below, in one part or several."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,37 +57,55 @@ def _operand_card(
     if term.kind == "item":
         item = client.get_item(collection, term.name, include_thumbnail=True)
         lines = (weight, _short(term.name)) if weight else (_short(term.name),)
-        return Card(_decode(item.thumbnail), lines=lines, sign=sign)
+        return Card(decoded(item.thumbnail), lines=lines, sign=sign)
     if term.kind == "image" and term.name in pictures:
-        picture = _decode(pictures[term.name].read_bytes())
+        picture = decoded(pictures[term.name].read_bytes())
         return Card(picture, lines=(f"{weight} {term.name}".strip(),), sign=sign)
     words = (term.facet, "ignored") if term.kind == "facet" else (term.facet, term.value)
     return Card(None, words if term.facet else (term.label,), (weight,), sign)
 
 
-def write_sheet(path: Path, title: str, operands: Sequence[Card], result: SearchResult) -> None:
+@dataclass(frozen=True)
+class Part:
+    """Cards under a line, with a heading unless that is empty."""
+
+    heading: str
+    cards: Sequence[Card]
+
+
+def write_sheet(path: Path, title: str, operands: Sequence[Card], parts: Sequence[Part]) -> None:
     """Draws the sheet into a PNG file."""
-    hits = [_hit_card(rank, hit) for rank, hit in enumerate(result, start=1)]
-    rows = _rows(operands) + _rows(hits)
-    height = _TITLE + len(rows) * _row_height() + _GAP * 2
-    sheet = Image.new("RGB", (_WIDTH, height), _PAPER)
+    groups = [Part("", operands), *parts]
+    sheet = Image.new("RGB", (_WIDTH, _TITLE + sum(map(_height, groups))), _PAPER)
     draw = ImageDraw.Draw(sheet)
     _write(draw, (_GAP, _GAP), title, 20, _WIDTH - 2 * _GAP)
     top = _TITLE
-    for number, row in enumerate(rows):
-        if number == len(_rows(operands)):
+    for number, part in enumerate(groups):
+        if number:
             draw.line((_GAP, top, _WIDTH - _GAP, top), fill=_BLANK, width=2)
-            top += _GAP
-        for column, card in enumerate(row):
-            _draw_card(sheet, draw, (_GAP + column * (_SIDE + _GAP), top), card)
-        top += _row_height()
+        if part.heading:
+            _write(draw, (_GAP, top + _GAP), part.heading, 20, _WIDTH - 2 * _GAP)
+        first = top + _GAP * bool(number) + _TITLE * bool(part.heading)
+        for place, card in enumerate(part.cards):
+            row, column = divmod(place, _COLUMNS)
+            corner = (_GAP + column * (_SIDE + _GAP), first + row * _row_height())
+            _draw_card(sheet, draw, corner, card)
+        top += _height(part)
     sheet.save(path, format="PNG")
 
 
-def _hit_card(rank: int, hit: Hit) -> Card:
+def hit_cards(hits: Iterable[Hit], marked: Collection[str] = ()) -> list[Card]:
+    """A card for each hit; those with the ids `marked` have a star."""
+    return [
+        _hit_card(rank, hit, "* " if hit.id in marked else "")
+        for rank, hit in enumerate(hits, start=1)
+    ]
+
+
+def _hit_card(rank: int, hit: Hit, mark: str) -> Card:
     labels = ", ".join(hit.attributes[facet] for facet in sorted(hit.attributes))
-    lines = (f"{rank}. {_short(hit.id)}", f"{hit.similarity:.4f}", labels)
-    return Card(_decode(hit.thumbnail), lines=lines)
+    lines = (f"{rank}. {mark}{_short(hit.id)}", f"{hit.similarity:.4f}", labels)
+    return Card(decoded(hit.thumbnail), lines=lines)
 
 
 def _short(identifier: str, length: int = 20) -> str:
@@ -97,15 +115,17 @@ def _short(identifier: str, length: int = 20) -> str:
     return name if len(name) <= length else f"{name[:half]}...{name[-half:]}"
 
 
-def _rows(cards: Sequence[Card]) -> list[Sequence[Card]]:
-    return [cards[start : start + _COLUMNS] for start in range(0, len(cards), _COLUMNS)]
+def _height(part: Part) -> int:
+    rows = -(-len(part.cards) // _COLUMNS)
+    return _GAP + _TITLE * bool(part.heading) + rows * _row_height()
 
 
 def _row_height() -> int:
     return _SIDE + _CAPTION + _GAP
 
 
-def _decode(data: bytes | None) -> Image.Image | None:
+def decoded(data: bytes | None) -> Image.Image | None:
+    """The picture in a file; None without one that can be read."""
     if not data:
         return None
     try:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tashihiki.cli.completion import snapshot_names, snapshot_sources
 from tashihiki.cli.failure import reporting
 from tashihiki.cli.options import (
     DEFAULT_LONG_TIMEOUT,
@@ -28,11 +29,23 @@ app = typer.Typer(
     help="Copy collections in the server's data folder, and bring them back.",
 )
 
-Source = Annotated[str, typer.Argument(help="The collection that the snapshot is of.")]
-SnapshotName = Annotated[str, typer.Argument(metavar="NAME", help="The snapshot's name.")]
+Source = Annotated[
+    str,
+    typer.Argument(help="The collection that the snapshot is of.", autocompletion=snapshot_sources),
+]
+SnapshotName = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The snapshot's name.", autocompletion=snapshot_names),
+]
 NewName = Annotated[str, typer.Option("--name", help="The snapshot's name; the time if left out.")]
 OneCollection = Annotated[
-    str, typer.Argument(metavar="[COLLECTION]", help="Only of this one.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="[COLLECTION]",
+        help="Only of this one.",
+        show_default=False,
+        autocompletion=snapshot_sources,
+    ),
 ]
 Target = Annotated[str, typer.Argument(help="Name of the collection to make.")]
 

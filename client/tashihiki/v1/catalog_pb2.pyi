@@ -42,7 +42,8 @@ class _SpaceKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     labelled items. The sum answers until a facet has two values.
     """
 
-class SpaceKind(_SpaceKind, metaclass=_SpaceKindEnumTypeWrapper): ...
+class SpaceKind(_SpaceKind, metaclass=_SpaceKindEnumTypeWrapper):
+    """The spaces there are."""
 
 SPACE_KIND_UNSPECIFIED: SpaceKind.ValueType  # 0
 """The sum until two facets have two values each and eight items are
@@ -58,6 +59,8 @@ global___SpaceKind = SpaceKind
 
 @typing.final
 class Collection(google.protobuf.message.Message):
+    """Items that are searched together."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     NAME_FIELD_NUMBER: builtins.int
@@ -215,6 +218,7 @@ class RecallPoint(google.protobuf.message.Message):
     SECONDS_FIELD_NUMBER: builtins.int
     CHOSEN_FIELD_NUMBER: builtins.int
     route: tashihiki.v1.search_pb2.SearchRoute.ValueType
+    """The route that was measured."""
     setting: builtins.float
     """Of NGT: epsilon; of the cells: how many are looked through."""
     count: builtins.int
@@ -241,6 +245,8 @@ global___RecallPoint = RecallPoint
 
 @typing.final
 class EncoderChange(google.protobuf.message.Message):
+    """A change of encoder that is under way."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ENCODER_FIELD_NUMBER: builtins.int
@@ -250,7 +256,9 @@ class EncoderChange(google.protobuf.message.Message):
     encoder: builtins.str
     """Fingerprint of the encoder that is changed to."""
     done_count: builtins.int
+    """Items that are embedded by it."""
     total_count: builtins.int
+    """Of so many."""
     fault: builtins.str
     """Why it cannot go on, in words; empty while it does."""
     def __init__(
@@ -320,6 +328,7 @@ class SpaceDiagnostics(google.protobuf.message.Message):
     eigenvalue.
     """
     fitted_item_count: builtins.int
+    """Items that it was fitted to."""
     fitted_combination_count: builtins.int
     """Distinct combinations of labels among them."""
     rest_dimension: builtins.int
@@ -329,7 +338,9 @@ class SpaceDiagnostics(google.protobuf.message.Message):
     the mean over the facets; absent where too few could be held out.
     """
     @property
-    def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FacetDiagnostics]: ...
+    def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FacetDiagnostics]:
+        """One for each facet that has a block."""
+
     @property
     def angles(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___FacetAngle]:
         """One for every two facets."""
@@ -356,6 +367,8 @@ global___SpaceDiagnostics = SpaceDiagnostics
 
 @typing.final
 class FacetDiagnostics(google.protobuf.message.Message):
+    """A facet's part in a factored space."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FACET_FIELD_NUMBER: builtins.int
@@ -405,6 +418,8 @@ global___FacetAngle = FacetAngle
 
 @typing.final
 class Alias(google.protobuf.message.Message):
+    """Another name for a value."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FACET_FIELD_NUMBER: builtins.int
@@ -412,7 +427,9 @@ class Alias(google.protobuf.message.Message):
     VALUE_FIELD_NUMBER: builtins.int
     facet: builtins.str
     alias: builtins.str
+    """The other name."""
     value: builtins.str
+    """What it stands for."""
     def __init__(
         self,
         *,
@@ -567,6 +584,8 @@ global___DeleteCollectionResponse = DeleteCollectionResponse
 
 @typing.final
 class Item(google.protobuf.message.Message):
+    """An item as the collection holds it."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     @typing.final
@@ -610,9 +629,13 @@ class Item(google.protobuf.message.Message):
         """Anything the caller wants back with a hit."""
 
     @property
-    def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was first added."""
+
     @property
-    def update_time(self) -> google.protobuf.timestamp_pb2.Timestamp: ...
+    def update_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was last written."""
+
     @property
     def vector(self) -> tashihiki.v1.composition_pb2.Vector:
         """Only when asked for."""
@@ -637,6 +660,8 @@ global___Item = Item
 
 @typing.final
 class ItemInput(google.protobuf.message.Message):
+    """An item to add or replace."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     @typing.final
@@ -672,7 +697,9 @@ class ItemInput(google.protobuf.message.Message):
         """A vector of the collection's dimension; it is normalised."""
 
     @property
-    def attributes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    def attributes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """Facet to value. A facet that is absent is unlabelled."""
+
     @property
     def metadata(self) -> google.protobuf.struct_pb2.Struct:
         """At most 64 KiB as JSON."""
@@ -775,7 +802,9 @@ class ItemError(google.protobuf.message.Message):
     """Its place in the request, from 0."""
     id: builtins.str
     @property
-    def error(self) -> google.rpc.status_pb2.Status: ...
+    def error(self) -> google.rpc.status_pb2.Status:
+        """Why."""
+
     def __init__(
         self,
         *,
@@ -847,7 +876,9 @@ class ListItemsRequest(google.protobuf.message.Message):
     include_vectors: builtins.bool
     include_thumbnails: builtins.bool
     @property
-    def filter(self) -> tashihiki.v1.filter_pb2.Filter: ...
+    def filter(self) -> tashihiki.v1.filter_pb2.Filter:
+        """Only the items that it admits; all when absent."""
+
     def __init__(
         self,
         *,
@@ -920,7 +951,9 @@ class DeleteItemsResponse(google.protobuf.message.Message):
     MISSING_IDS_FIELD_NUMBER: builtins.int
     deleted_count: builtins.int
     @property
-    def missing_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def missing_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ids that were not there and were skipped."""
+
     def __init__(
         self,
         *,
@@ -968,6 +1001,8 @@ global___ListAttributesResponse = ListAttributesResponse
 
 @typing.final
 class FacetSummary(google.protobuf.message.Message):
+    """A facet and its values."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FACET_FIELD_NUMBER: builtins.int
@@ -993,6 +1028,8 @@ global___FacetSummary = FacetSummary
 
 @typing.final
 class ValueSummary(google.protobuf.message.Message):
+    """A value and how many items have it."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     VALUE_FIELD_NUMBER: builtins.int
@@ -1001,7 +1038,9 @@ class ValueSummary(google.protobuf.message.Message):
     value: builtins.str
     member_count: builtins.int
     @property
-    def aliases(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]: ...
+    def aliases(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Its other names."""
+
     def __init__(
         self,
         *,

@@ -31,11 +31,15 @@ class CatalogServiceStub:
         tashihiki.v1.catalog_pb2.GetCollectionRequest,
         tashihiki.v1.catalog_pb2.GetCollectionResponse,
     ]
+    """One collection, with how well its space fits and how it is searched."""
 
     ListCollections: grpc.UnaryUnaryMultiCallable[
         tashihiki.v1.catalog_pb2.ListCollectionsRequest,
         tashihiki.v1.catalog_pb2.ListCollectionsResponse,
     ]
+    """Collections in the order of their names, those that cannot be used
+    included.
+    """
 
     DeleteCollection: grpc.UnaryUnaryMultiCallable[
         tashihiki.v1.catalog_pb2.DeleteCollectionRequest,
@@ -55,6 +59,7 @@ class CatalogServiceStub:
         tashihiki.v1.catalog_pb2.GetItemRequest,
         tashihiki.v1.catalog_pb2.GetItemResponse,
     ]
+    """One item; NOT_FOUND, reason UNKNOWN_ITEM, when it is not there."""
 
     ListItems: grpc.UnaryUnaryMultiCallable[
         tashihiki.v1.catalog_pb2.ListItemsRequest,
@@ -93,11 +98,15 @@ class CatalogServiceAsyncStub:
         tashihiki.v1.catalog_pb2.GetCollectionRequest,
         tashihiki.v1.catalog_pb2.GetCollectionResponse,
     ]
+    """One collection, with how well its space fits and how it is searched."""
 
     ListCollections: grpc.aio.UnaryUnaryMultiCallable[
         tashihiki.v1.catalog_pb2.ListCollectionsRequest,
         tashihiki.v1.catalog_pb2.ListCollectionsResponse,
     ]
+    """Collections in the order of their names, those that cannot be used
+    included.
+    """
 
     DeleteCollection: grpc.aio.UnaryUnaryMultiCallable[
         tashihiki.v1.catalog_pb2.DeleteCollectionRequest,
@@ -117,6 +126,7 @@ class CatalogServiceAsyncStub:
         tashihiki.v1.catalog_pb2.GetItemRequest,
         tashihiki.v1.catalog_pb2.GetItemResponse,
     ]
+    """One item; NOT_FOUND, reason UNKNOWN_ITEM, when it is not there."""
 
     ListItems: grpc.aio.UnaryUnaryMultiCallable[
         tashihiki.v1.catalog_pb2.ListItemsRequest,
@@ -158,14 +168,18 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         self,
         request: tashihiki.v1.catalog_pb2.GetCollectionRequest,
         context: _ServicerContext,
-    ) -> typing.Union[tashihiki.v1.catalog_pb2.GetCollectionResponse, collections.abc.Awaitable[tashihiki.v1.catalog_pb2.GetCollectionResponse]]: ...
+    ) -> typing.Union[tashihiki.v1.catalog_pb2.GetCollectionResponse, collections.abc.Awaitable[tashihiki.v1.catalog_pb2.GetCollectionResponse]]:
+        """One collection, with how well its space fits and how it is searched."""
 
     @abc.abstractmethod
     def ListCollections(
         self,
         request: tashihiki.v1.catalog_pb2.ListCollectionsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[tashihiki.v1.catalog_pb2.ListCollectionsResponse, collections.abc.Awaitable[tashihiki.v1.catalog_pb2.ListCollectionsResponse]]: ...
+    ) -> typing.Union[tashihiki.v1.catalog_pb2.ListCollectionsResponse, collections.abc.Awaitable[tashihiki.v1.catalog_pb2.ListCollectionsResponse]]:
+        """Collections in the order of their names, those that cannot be used
+        included.
+        """
 
     @abc.abstractmethod
     def DeleteCollection(
@@ -190,7 +204,8 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         self,
         request: tashihiki.v1.catalog_pb2.GetItemRequest,
         context: _ServicerContext,
-    ) -> typing.Union[tashihiki.v1.catalog_pb2.GetItemResponse, collections.abc.Awaitable[tashihiki.v1.catalog_pb2.GetItemResponse]]: ...
+    ) -> typing.Union[tashihiki.v1.catalog_pb2.GetItemResponse, collections.abc.Awaitable[tashihiki.v1.catalog_pb2.GetItemResponse]]:
+        """One item; NOT_FOUND, reason UNKNOWN_ITEM, when it is not there."""
 
     @abc.abstractmethod
     def ListItems(

@@ -31,7 +31,8 @@ class _PlaceholderEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     PLACEHOLDER_THIS_IMAGE: _Placeholder.ValueType  # 2
     """Bindings.this_image."""
 
-class Placeholder(_Placeholder, metaclass=_PlaceholderEnumTypeWrapper): ...
+class Placeholder(_Placeholder, metaclass=_PlaceholderEnumTypeWrapper):
+    """An operand that a query names and its bindings give."""
 
 PLACEHOLDER_UNSPECIFIED: Placeholder.ValueType  # 0
 PLACEHOLDER_THIS_ITEM: Placeholder.ValueType  # 1
@@ -214,6 +215,8 @@ global___Composition = Composition
 
 @typing.final
 class Term(google.protobuf.message.Message):
+    """A signed, weighted operand."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     WEIGHT_FIELD_NUMBER: builtins.int
@@ -283,6 +286,8 @@ global___Term = Term
 
 @typing.final
 class Attribute(google.protobuf.message.Message):
+    """One value of a facet, such as `colour:red`."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FACET_FIELD_NUMBER: builtins.int
@@ -301,6 +306,8 @@ global___Attribute = Attribute
 
 @typing.final
 class Vector(google.protobuf.message.Message):
+    """A list of finite numbers."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     VALUES_FIELD_NUMBER: builtins.int
@@ -409,6 +416,7 @@ class UnresolvedTerm(google.protobuf.message.Message):
     label: builtins.str
     """The term in words."""
     weight: builtins.float
+    """The signed weight, with the weights of the groups around it."""
     reason: builtins.str
     """A reason in UPPER_SNAKE, for example UNKNOWN_ITEM."""
     def __init__(

@@ -77,6 +77,8 @@ global___FindDuplicatesResponse = FindDuplicatesResponse
 
 @typing.final
 class DuplicateGroup(google.protobuf.message.Message):
+    """Items that show the same."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: builtins.int
@@ -102,6 +104,8 @@ global___DuplicateGroup = DuplicateGroup
 
 @typing.final
 class Duplicate(google.protobuf.message.Message):
+    """An item of a group of duplicates."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ID_FIELD_NUMBER: builtins.int
@@ -130,7 +134,9 @@ class DuplicateProgress(google.protobuf.message.Message):
     DONE_COUNT_FIELD_NUMBER: builtins.int
     TOTAL_COUNT_FIELD_NUMBER: builtins.int
     done_count: builtins.int
+    """Items that were looked at."""
     total_count: builtins.int
+    """Of so many."""
     def __init__(
         self,
         *,
@@ -200,6 +206,8 @@ global___SuggestLabelsResponse = SuggestLabelsResponse
 
 @typing.final
 class LabelSuggestion(google.protobuf.message.Message):
+    """An item to label."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     ITEM_FIELD_NUMBER: builtins.int
@@ -242,7 +250,9 @@ class SampleItemsRequest(google.protobuf.message.Message):
     include_vectors: builtins.bool
     include_thumbnails: builtins.bool
     @property
-    def filter(self) -> tashihiki.v1.filter_pb2.Filter: ...
+    def filter(self) -> tashihiki.v1.filter_pb2.Filter:
+        """Which items to draw from; all when absent."""
+
     def __init__(
         self,
         *,

@@ -61,6 +61,8 @@ global___Filter = Filter
 
 @typing.final
 class Filters(google.protobuf.message.Message):
+    """Filters that are joined."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     FILTERS_FIELD_NUMBER: builtins.int
@@ -108,6 +110,7 @@ class MetadataRange(google.protobuf.message.Message):
     AT_MOST_FIELD_NUMBER: builtins.int
     LESS_THAN_FIELD_NUMBER: builtins.int
     path: builtins.str
+    """Keys joined by dots."""
     at_least: builtins.float
     more_than: builtins.float
     at_most: builtins.float
@@ -145,6 +148,7 @@ class MetadataIn(google.protobuf.message.Message):
     PATH_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
     path: builtins.str
+    """Keys joined by dots."""
     @property
     def values(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[google.protobuf.struct_pb2.Value]: ...
     def __init__(
@@ -167,6 +171,7 @@ class Exists(google.protobuf.message.Message):
     METADATA_FIELD_NUMBER: builtins.int
     facet: builtins.str
     metadata: builtins.str
+    """A path: keys joined by dots."""
     def __init__(
         self,
         *,

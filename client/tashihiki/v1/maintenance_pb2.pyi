@@ -16,6 +16,8 @@ DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
 class Snapshot(google.protobuf.message.Message):
+    """A copy of a collection in the server's data folder."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     COLLECTION_FIELD_NUMBER: builtins.int
@@ -75,6 +77,7 @@ class CreateSnapshotResponse(google.protobuf.message.Message):
     DONE_SHARE_FIELD_NUMBER: builtins.int
     SNAPSHOT_FIELD_NUMBER: builtins.int
     done_share: builtins.float
+    """How much of it is done, from 0 to 1."""
     @property
     def snapshot(self) -> global___Snapshot:
         """Only in the last response."""
@@ -181,6 +184,7 @@ class RestoreSnapshotResponse(google.protobuf.message.Message):
     DONE_SHARE_FIELD_NUMBER: builtins.int
     COLLECTION_FIELD_NUMBER: builtins.int
     done_share: builtins.float
+    """How much of it is done, from 0 to 1."""
     @property
     def collection(self) -> tashihiki.v1.catalog_pb2.Collection:
         """Only in the last response."""

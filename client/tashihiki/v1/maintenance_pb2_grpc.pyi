@@ -35,11 +35,13 @@ class MaintenanceServiceStub:
         tashihiki.v1.maintenance_pb2.ListSnapshotsRequest,
         tashihiki.v1.maintenance_pb2.ListSnapshotsResponse,
     ]
+    """The snapshots of one collection, or of all."""
 
     DeleteSnapshot: grpc.UnaryUnaryMultiCallable[
         tashihiki.v1.maintenance_pb2.DeleteSnapshotRequest,
         tashihiki.v1.maintenance_pb2.DeleteSnapshotResponse,
     ]
+    """NOT_FOUND, reason UNKNOWN_SNAPSHOT, when it is not there."""
 
     RestoreSnapshot: grpc.UnaryStreamMultiCallable[
         tashihiki.v1.maintenance_pb2.RestoreSnapshotRequest,
@@ -91,11 +93,13 @@ class MaintenanceServiceAsyncStub:
         tashihiki.v1.maintenance_pb2.ListSnapshotsRequest,
         tashihiki.v1.maintenance_pb2.ListSnapshotsResponse,
     ]
+    """The snapshots of one collection, or of all."""
 
     DeleteSnapshot: grpc.aio.UnaryUnaryMultiCallable[
         tashihiki.v1.maintenance_pb2.DeleteSnapshotRequest,
         tashihiki.v1.maintenance_pb2.DeleteSnapshotResponse,
     ]
+    """NOT_FOUND, reason UNKNOWN_SNAPSHOT, when it is not there."""
 
     RestoreSnapshot: grpc.aio.UnaryStreamMultiCallable[
         tashihiki.v1.maintenance_pb2.RestoreSnapshotRequest,
@@ -150,14 +154,16 @@ class MaintenanceServiceServicer(metaclass=abc.ABCMeta):
         self,
         request: tashihiki.v1.maintenance_pb2.ListSnapshotsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[tashihiki.v1.maintenance_pb2.ListSnapshotsResponse, collections.abc.Awaitable[tashihiki.v1.maintenance_pb2.ListSnapshotsResponse]]: ...
+    ) -> typing.Union[tashihiki.v1.maintenance_pb2.ListSnapshotsResponse, collections.abc.Awaitable[tashihiki.v1.maintenance_pb2.ListSnapshotsResponse]]:
+        """The snapshots of one collection, or of all."""
 
     @abc.abstractmethod
     def DeleteSnapshot(
         self,
         request: tashihiki.v1.maintenance_pb2.DeleteSnapshotRequest,
         context: _ServicerContext,
-    ) -> typing.Union[tashihiki.v1.maintenance_pb2.DeleteSnapshotResponse, collections.abc.Awaitable[tashihiki.v1.maintenance_pb2.DeleteSnapshotResponse]]: ...
+    ) -> typing.Union[tashihiki.v1.maintenance_pb2.DeleteSnapshotResponse, collections.abc.Awaitable[tashihiki.v1.maintenance_pb2.DeleteSnapshotResponse]]:
+        """NOT_FOUND, reason UNKNOWN_SNAPSHOT, when it is not there."""
 
     @abc.abstractmethod
     def RestoreSnapshot(

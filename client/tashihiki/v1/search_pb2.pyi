@@ -110,12 +110,15 @@ class SearchRequest(google.protobuf.message.Message):
     include_operands: builtins.bool
     """Let items that are operands of the query be hits too."""
     missing_items: tashihiki.v1.composition_pb2.MissingItems.ValueType
+    """What to do with item ids of the query that are not there."""
     include_vector: builtins.bool
     """Also return the composed vector."""
     include_thumbnails: builtins.bool
     """Also return the hits' thumbnails."""
     attribute_mode: tashihiki.v1.composition_pb2.AttributeMode.ValueType
+    """Whether an attribute replaces what items and pictures show in its facet."""
     rerank: global___Rerank.ValueType
+    """Whether the first hits are ordered by probability."""
     min_similarity: builtins.float
     """Only hits at least as similar, in [-1, 1]."""
     page_token: builtins.str
@@ -127,11 +130,17 @@ class SearchRequest(google.protobuf.message.Message):
     @property
     def query(self) -> tashihiki.v1.composition_pb2.Query: ...
     @property
-    def filter(self) -> tashihiki.v1.filter_pb2.Filter: ...
+    def filter(self) -> tashihiki.v1.filter_pb2.Filter:
+        """Which items may be hits; all when absent."""
+
     @property
-    def grouping(self) -> global___Grouping: ...
+    def grouping(self) -> global___Grouping:
+        """At most so many hits of one value; not limited when absent."""
+
     @property
-    def diversity(self) -> global___Diversity: ...
+    def diversity(self) -> global___Diversity:
+        """Hits that differ from each other; by similarity alone when absent."""
+
     def __init__(
         self,
         *,
@@ -221,6 +230,7 @@ class SearchResponse(google.protobuf.message.Message):
     generation: builtins.int
     """The published state of space and index that answered."""
     route: global___SearchRoute.ValueType
+    """How the hits were found."""
     next_page_token: builtins.str
     """Empty when there are no more hits, and with grouping or diversity. The
     pages that follow are answered with the prototypes of this one: an item
@@ -236,9 +246,13 @@ class SearchResponse(google.protobuf.message.Message):
         """
 
     @property
-    def terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.ResolvedTerm]: ...
+    def terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.ResolvedTerm]:
+        """How each term was understood."""
+
     @property
-    def unresolved_terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.UnresolvedTerm]: ...
+    def unresolved_terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.UnresolvedTerm]:
+        """Terms that were left out."""
+
     @property
     def vector(self) -> tashihiki.v1.composition_pb2.Vector:
         """Unit length; only with `include_vector`. In a factored space it is for
@@ -337,6 +351,8 @@ global___Stage = Stage
 
 @typing.final
 class Hit(google.protobuf.message.Message):
+    """An item that was found, and why."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     @typing.final
@@ -380,9 +396,13 @@ class Hit(google.protobuf.message.Message):
     Only when the hits were re-ranked.
     """
     @property
-    def attributes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]: ...
+    def attributes(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """Facet to value."""
+
     @property
-    def metadata(self) -> google.protobuf.struct_pb2.Struct: ...
+    def metadata(self) -> google.protobuf.struct_pb2.Struct:
+        """What was stored with the item."""
+
     @property
     def contributions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """One for each entry of `terms`, in the same order. They sum to the
@@ -473,6 +493,8 @@ global___BatchSearchResponse = BatchSearchResponse
 
 @typing.final
 class BatchSearchResult(google.protobuf.message.Message):
+    """The answer to one search of a batch."""
+
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     RESPONSE_FIELD_NUMBER: builtins.int
@@ -504,7 +526,9 @@ class ComposeRequest(google.protobuf.message.Message):
     INCLUDE_TIMINGS_FIELD_NUMBER: builtins.int
     collection: builtins.str
     missing_items: tashihiki.v1.composition_pb2.MissingItems.ValueType
+    """As in SearchRequest."""
     attribute_mode: tashihiki.v1.composition_pb2.AttributeMode.ValueType
+    """As in SearchRequest."""
     include_timings: builtins.bool
     """Also return how long the server took, and with what."""
     @property
@@ -537,6 +561,7 @@ class ComposeResponse(google.protobuf.message.Message):
     norm: builtins.float
     """Euclidean norm of the composition before it is normalised."""
     generation: builtins.int
+    """The published state of the space that answered."""
     @property
     def vector(self) -> tashihiki.v1.composition_pb2.Vector:
         """Unit length. In a factored space it is for inspection: it is no embedding
@@ -544,9 +569,13 @@ class ComposeResponse(google.protobuf.message.Message):
         """
 
     @property
-    def terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.ResolvedTerm]: ...
+    def terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.ResolvedTerm]:
+        """How each term was understood."""
+
     @property
-    def unresolved_terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.UnresolvedTerm]: ...
+    def unresolved_terms(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.UnresolvedTerm]:
+        """Terms that were left out."""
+
     @property
     def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[tashihiki.v1.composition_pb2.ComposedBlock]:
         """The parts of the composed query."""

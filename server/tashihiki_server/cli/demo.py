@@ -11,7 +11,7 @@ from rich.console import Console
 
 from tashihiki_server.cli.progress import counting
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

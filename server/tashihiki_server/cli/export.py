@@ -11,7 +11,7 @@ from rich.console import Console
 from tashihiki.cli.failure import reporting
 from tashihiki.cli.options import DEFAULT_SERVER, CollectionName, Server, Timeout, Where
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 # Enough for a page of large items.
 PAGE_TIMEOUT = 60.0

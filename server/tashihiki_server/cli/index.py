@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from tashihiki.cli.output import printable
+
 if TYPE_CHECKING:
     from tashihiki import Client
     from tashihiki.catalog import SpaceKind
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
     from tashihiki_server.indexing import Indexed
     from tashihiki_server.vocabulary import Alias
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
+# Panels of the help.
+WHERE = "Where to"
+TABLE = "Photos and labels"
+NEW = "A collection that is made"
 MAX_SHOWN = 20
 CALLS = 2
 
@@ -36,37 +42,58 @@ class _Tally:
         self.written += count
 
 
-@app.command()
+@app.command(
+    epilog="tashihiki index clothes photos/labels.csv --server localhost:50051\n\n"
+    'tashihiki index faces photos --pattern "{person}.{expression:2}{shot}.{rest}.tiff"'
+    " --alias jaffe"
+)
 def index(
     collection: Annotated[str, typer.Argument(help="Made if it is not there.")],
     source: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file, or folder of photos.")],
     data: Annotated[
-        Path, typer.Option(help="Data folder of the server.", envvar="TASHIHIKI_DATA")
+        Path,
+        typer.Option(
+            rich_help_panel=WHERE, help="Data folder of the server.", envvar="TASHIHIKI_DATA"
+        ),
     ] = Path("data"),
     server: Annotated[
-        str | None, typer.Option(help="Send the photos to this server instead.")
+        str | None,
+        typer.Option(rich_help_panel=WHERE, help="Send the photos to this server instead."),
     ] = None,
     encoder: Annotated[
-        Path | None, typer.Option(help="Encoder bundle for a new collection.")
+        Path | None, typer.Option(rich_help_panel=NEW, help="Encoder bundle for a new collection.")
     ] = None,
     space: Annotated[
         Literal["auto", "sum", "factored"] | None,
-        typer.Option(help="Space of a new collection; auto if left out."),
+        typer.Option(rich_help_panel=NEW, help="Space of a new collection; auto if left out."),
     ] = None,
     facet: Annotated[
-        list[str] | None, typer.Option(help="Column or pattern name that is a facet; repeatable.")
+        list[str] | None,
+        typer.Option(
+            rich_help_panel=TABLE, help="Column or pattern name that is a facet; repeatable."
+        ),
     ] = None,
-    path_column: Annotated[str | None, typer.Option(help="Column with the photo's path.")] = None,
-    id_column: Annotated[str | None, typer.Option(help="Column with the id; else path.")] = None,
+    path_column: Annotated[
+        str | None, typer.Option(rich_help_panel=TABLE, help="Column with the photo's path.")
+    ] = None,
+    id_column: Annotated[
+        str | None, typer.Option(rich_help_panel=TABLE, help="Column with the id; else path.")
+    ] = None,
     image_root: Annotated[
-        Path | None, typer.Option(help="Folder that paths start from; else the table's.")
+        Path | None,
+        typer.Option(rich_help_panel=TABLE, help="Folder that paths start from; else the table's."),
     ] = None,
     pattern: Annotated[
-        str | None, typer.Option(help="File names, as {person}.{expression:2}{shot}.{rest}.tiff")
+        str | None,
+        typer.Option(
+            rich_help_panel=TABLE, help="File names, as {person}.{expression:2}{shot}.{rest}.tiff"
+        ),
     ] = None,
     alias: Annotated[
         list[str] | None,
-        typer.Option(help="FACET:ALIAS=VALUE, a CSV file, or jaffe; repeatable."),
+        typer.Option(
+            rich_help_panel=TABLE, help="FACET:ALIAS=VALUE, a CSV file, or jaffe; repeatable."
+        ),
     ] = None,
 ) -> None:
     """Read labelled photos, embed them and write them to a collection.
@@ -99,12 +126,12 @@ def index(
 
 def _announce(console: Console, dataset: Dataset) -> None:
     photos = _photos(len(dataset.photos))
-    if dataset.facets:
-        console.print(f"{photos}, facets: {', '.join(dataset.facets)}")
-        return
-    console.print(
-        f"{photos}\nwarning: no column repeats, so there are no facets; name them with --facet",
-    )
+    facets = f", facets: {', '.join(dataset.facets)}" if dataset.facets else ""
+    console.print(f"{photos}{facets}")
+    for warning in dataset.warnings:
+        console.print(f"warning: {printable(warning)}")
+    if not dataset.facets:
+        console.print("warning: no column repeats, so there are no facets; name them with --facet")
 
 
 @contextmanager

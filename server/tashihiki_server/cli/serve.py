@@ -17,18 +17,25 @@ if TYPE_CHECKING:
     from tashihiki_server.service.server import ServerConfig
     from tashihiki_server.web.page import GalleryPage
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
+# Panels of the help.
+LISTENING = "Addresses"
+LIMITS = "Limits"
 # Where a server that listens everywhere finds itself.
 _OWN_HOSTS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
-@app.command()
+@app.command(
+    epilog="tashihiki serve --demo\n\n"
+    "tashihiki serve --data /srv/tashihiki --address 10.0.0.5:50051 --gallery off"
+)
 def serve(
     data: Annotated[
         Path, typer.Option(help="Folder that holds everything.", envvar="TASHIHIKI_DATA")
     ] = Path("data"),
     address: Annotated[
-        str, typer.Option(help="Host and port.", envvar="TASHIHIKI_ADDRESS")
+        str,
+        typer.Option(rich_help_panel=LISTENING, help="Host and port.", envvar="TASHIHIKI_ADDRESS"),
     ] = "127.0.0.1:50051",
     encoder: Annotated[
         list[Path] | None,
@@ -43,20 +50,29 @@ def serve(
     gallery: Annotated[
         str,
         typer.Option(
-            help="Host and port of the gallery page, or `off`.", envvar="TASHIHIKI_GALLERY"
+            rich_help_panel=LISTENING,
+            help="Host and port of the gallery page, or `off`.",
+            envvar="TASHIHIKI_GALLERY",
         ),
     ] = "127.0.0.1:8080",
-    grace: Annotated[float, typer.Option(help="Seconds for calls under way at the end.")] = 10.0,
+    grace: Annotated[
+        float, typer.Option(rich_help_panel=LIMITS, help="Seconds for calls under way at the end.")
+    ] = 10.0,
     max_wait: Annotated[
         float,
         typer.Option(
             min=0.0,
+            rich_help_panel=LIMITS,
             help="Seconds that a call may have to wait for a thread, as estimated, before it"
             " is refused.",
         ),
     ] = 0.5,
-    max_image_bytes: Annotated[int, typer.Option(min=1, help="Of a picture.")] = 20 * 2**20,
-    max_image_pixels: Annotated[int, typer.Option(min=1, help="Width times height.")] = 50_000_000,
+    max_image_bytes: Annotated[
+        int, typer.Option(min=1, rich_help_panel=LIMITS, help="Of a picture.")
+    ] = 20 * 2**20,
+    max_image_pixels: Annotated[
+        int, typer.Option(min=1, rich_help_panel=LIMITS, help="Width times height.")
+    ] = 50_000_000,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve the collections of a data folder until SIGTERM or Ctrl-C."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from tashihiki.cli.output import console, print_json, printable, table
@@ -17,7 +18,7 @@ from tashihiki.cli.output import console, print_json, printable, table
 if TYPE_CHECKING:
     from tashihiki_server.verification import Finding
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 DAMAGED = 1
 
 
@@ -59,10 +60,22 @@ def _progress() -> Iterator[Callable[[str, float], None]]:
 
 
 def _print(findings: list[Finding]) -> None:
-    grid = table("part", "state", "what is so", "what it means", "what to do")
+    out = console()
+    grid = table("part", "state", "what is so")
     for finding in findings:
-        grid.add_row(*(printable(text) for text in _cells(finding)))
-    console().print(grid)
+        cells = (finding.part, finding.state, "" if finding.meaning else finding.fact)
+        grid.add_row(*map(printable, cells))
+    out.print(grid)
+    # Sentences are read in lines, not in narrow columns.
+    for finding in findings:
+        if finding.meaning:
+            out.print(f"\n{printable(finding.part)}")
+            for heading, text in (
+                ("what is so", finding.fact),
+                ("what it means", finding.meaning),
+                ("what to do", finding.remedy),
+            ):
+                out.print(Padding(printable(f"{heading}: {text}"), (0, 0, 0, 2), expand=False))
     damaged = sum(finding.state == "damaged" for finding in findings)
     mended = sum(finding.state == "mendable" for finding in findings)
     if damaged:
@@ -72,10 +85,6 @@ def _print(findings: list[Finding]) -> None:
         console().print(f"\n{lead}{_parts(mended)} made again at the next start.")
     else:
         console().print("\nEverything is sound.")
-
-
-def _cells(finding: Finding) -> tuple[str, str, str, str, str]:
-    return finding.part, finding.state, finding.fact, finding.meaning, finding.remedy
 
 
 def _parts(count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 # As people and programs write numbers. A leading zero makes a code of it, a whole number of more
 # digits than a double holds an identifier.
@@ -22,6 +23,35 @@ def are_measures(cells: Iterable[str]) -> bool:
     """Whether all are numbers and some have decimals, as prices and sizes do and classes do not."""
     filled = [cell for cell in cells if cell]
     return are_numbers(filled) and not all(cell.lstrip("-").isdigit() for cell in filled)
+
+
+@dataclass(frozen=True)
+class Stray:
+    """A cell that keeps a column from being one of numbers.
+
+    Attributes:
+        row: its place among the cells, from 1.
+        cell: what it holds.
+        count: of such cells in the column.
+    """
+
+    row: int
+    cell: str
+    count: int
+
+
+def stray_among_numbers(cells: Iterable[str]) -> Stray | None:
+    """The first cell that is no number where all but one, or but a tenth, of the filled are."""
+    first: tuple[int, str] | None = None
+    filled = strays = 0
+    for row, cell in enumerate(cells, 1):
+        filled += bool(cell)
+        if cell and not _is_number(cell):
+            first = first or (row, cell)
+            strays += 1
+    if first is None or filled < 3 or strays > max(1, filled // 10):
+        return None
+    return Stray(*first, strays)
 
 
 def as_number(cell: str) -> int | float:

@@ -40,8 +40,10 @@ class Dataset:
         photos: in the order of the catalogue, or of the file names.
         facets: every facet that photos may carry, in order.
         skipped: what was left out.
+        warnings: what may not be as it was meant, in sentences.
     """
 
     photos: Sequence[Photo]
     facets: list[str]
     skipped: list[Skipped] = field(default_factory=list)
+    warnings: Sequence[str] = ()

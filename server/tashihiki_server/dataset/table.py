@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import overload
 
 from tashihiki.errors import AlreadyExistsError, InvalidArgumentError
 from tashihiki_server.dataset.aliases import Aliases
 from tashihiki_server.dataset.failure import checked, unknown_column
-from tashihiki_server.dataset.numbers import are_measures, are_numbers, as_number
+from tashihiki_server.dataset.numbers import (
+    are_measures,
+    are_numbers,
+    as_number,
+    stray_among_numbers,
+)
 from tashihiki_server.dataset.photo import Dataset, Photo, Skipped
 from tashihiki_server.dataset.rows import Row, read_rows
 
@@ -66,7 +72,10 @@ def read_table(
     reader = _RowReader(
         where, id_column, chosen, kept, numeric, aliases or Aliases(), image_root or path.parent
     )
-    return checked(_read(reader, rows), path)
+    # Where facets were named, a number among them is no mistake.
+    doubtful = kept if facets else [*chosen, *kept]
+    warnings = [warning for name in doubtful for warning in _stray(rows, name, name in chosen)]
+    return checked(replace(_read(reader, rows), warnings=warnings), path)
 
 
 class _RowReader:
@@ -183,6 +192,18 @@ def _check_columns(names: Sequence[str], field: str, columns: list[str]) -> None
 def _repeats(rows: list[Row], column: str) -> bool:
     filled = [row[column] for row in rows if row[column]]
     return bool(filled) and 2 * len(set(filled)) <= len(filled) and not are_measures(filled)
+
+
+def _stray(rows: list[Row], column: str, is_facet: bool) -> Iterator[str]:
+    stray = stray_among_numbers(row[column] for row in rows)
+    if stray is None:
+        return
+    more = f" and {stray.count - 1} more" if stray.count > 1 else ""
+    kept = "is a facet" if is_facet else "is kept as text"
+    yield (
+        f"column {column} {kept} and not compared as numbers, because of {stray.cell!r} in row"
+        f" {stray.row}{more}; correct the cell or leave it empty"
+    )
 
 
 def _duplicate(id_: str, first: int, second: int) -> AlreadyExistsError:

@@ -33,7 +33,7 @@ from tashihiki_server.child_process import end_with_parent
 from tashihiki_server.index.base import Route, RowNumbers
 from tashihiki_server.index.calibration import Calibration, Fitted, Point
 from tashihiki_server.index.compositions import Compositions, Gallery
-from tashihiki_server.index.divisions import Divider, parted
+from tashihiki_server.index.divisions import Divider, facet_columns
 from tashihiki_server.index.measurement import (
     Trial,
     measure_cells,
@@ -139,8 +139,8 @@ def _build(
     trial = Trial.of(vectors, queries)
     target = request.target_recall
     divisions = [whole]
-    for number, block in enumerate(parted(request), 1):
-        divisions.append(divider.by_block(vectors, block, number))
+    for number, columns in enumerate(facet_columns(request.blocks), 1):
+        divisions.append(divider.by_columns(vectors, columns, number))
     points = measure_exact(trial)
     divisions, found = measure_cells(trial, divisions, target)
     points += found

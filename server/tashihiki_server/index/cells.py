@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tashihiki_server.index.base import TIE, Mask, Route, RowNumbers, checked_query
+from tashihiki_server.index.base import GATHERED, TIE, Mask, Route, RowNumbers, checked_query
 from tashihiki_server.index.calibration import COUNTS, between
 from tashihiki_server.space.base import Vectors
 
@@ -107,17 +107,20 @@ class Cells:
 class CellsIndex:
     """Rows in cells; see `VectorIndex`.
 
-    One division is by all coordinates. A query that fills the block of one facet only is as near
+    One division is by all coordinates. A query that fills the blocks of some facets only is as near
     to rows of any kind as far as the other blocks go; the cells that tell these apart would all
-    have to be looked through. So there may be divisions by single blocks.
+    have to be looked through. So there may be divisions by fewer coordinates.
     """
 
-    def __init__(self, vectors: Vectors, divisions: Sequence[Cells]) -> None:
+    def __init__(
+        self, vectors: Vectors, divisions: Sequence[Cells], row_seconds: float = 0.0
+    ) -> None:
         """Looks through cells.
 
         Args:
             vectors: (n, d).
             divisions: the first one by all coordinates, its rows stored in its order.
+            row_seconds: of comparing one row where all are compared.
 
         Raises:
             ValueError: where these do not fit together.
@@ -129,6 +132,7 @@ class CellsIndex:
             raise ValueError("the first division is not by all coordinates")
         self._vectors = vectors
         self._divisions = divisions
+        self._row_seconds = row_seconds
 
     @property
     def route(self) -> Route:
@@ -160,6 +164,11 @@ class CellsIndex:
             return self.compare(query, count)
         return self._compare_allowed(cells, query, count, allowed, share)
 
+    def seconds(self, vector: Vectors, count: int) -> float:
+        """See `VectorIndex.seconds`."""
+        cells = self._divisions[division_of(vector, self._divisions)]
+        return self._row_seconds * min(GATHERED * cells.budget(count), len(self))
+
     def compare(self, query: Vectors, count: int) -> RowNumbers:
         """Candidates where every row is allowed, however many must be compared."""
         cells = self._divisions[division_of(query, self._divisions)]
@@ -188,7 +197,7 @@ class CellsIndex:
 
 
 def division_of(query: Vectors, divisions: Sequence[Cells]) -> int:
-    """The number of the division to look a query (d,) up in: by a block that holds all of it."""
+    """The number of the division to look a query (d,) up in: by the first that holds all of it."""
     filled = np.flatnonzero(query)
     for number, cells in enumerate(divisions[1:], 1):
         start, stop = cells.columns

@@ -41,7 +41,7 @@ def cell_count(rows: int) -> int:
 
 @dataclass(frozen=True)
 class Divider:
-    """Divides rows by all coordinates, and by single blocks.
+    """Divides rows by all coordinates, and by those of facets.
 
     Attributes:
         random: what is fitted is drawn by it.
@@ -66,7 +66,7 @@ class Divider:
         except (OSError, ValueError) as error:
             logger.warning("the last index cannot be read again: %s", error)
             return cls(random)
-        wanted = [(0, request.blocks[-1].stop), *((b.start, b.stop) for b in parted(request))]
+        wanted = [(0, request.blocks[-1].stop), *facet_columns(request.blocks)]
         if [cells.columns for cells in read] != wanted:
             return cls(random)
         return cls(random, previous.fitted, [cells.centroids for cells in read])
@@ -75,11 +75,10 @@ class Divider:
         """Cells of rows (n, d) without settings, and the order that puts each cell's together."""
         return self._divide(vectors, 0)
 
-    def by_block(self, vectors: Vectors, block: Block, number: int) -> Cells:
-        """Cells of one block's coordinates, the division of this number."""
-        part = np.ascontiguousarray(vectors[:, block.start : block.stop])
-        cells, rows = self._divide(part, number)
-        return replace(cells, columns=(block.start, block.stop), rows=rows)
+    def by_columns(self, vectors: Vectors, columns: tuple[int, int], number: int) -> Cells:
+        """Cells of some coordinates, start and stop, the division of this number."""
+        cells, rows = self._divide(np.ascontiguousarray(vectors[:, slice(*columns)]), number)
+        return replace(cells, columns=columns, rows=rows)
 
     def _divide(self, vectors: Vectors, number: int) -> tuple[Cells, RowNumbers]:
         centroids = (
@@ -109,6 +108,11 @@ def _compared(cells: Sequence[Mapping[int, int]], count: int) -> float:
     return sum(min(rows, count) / count for settings in cells for rows in settings.values())
 
 
-def parted(request: Request) -> list[Block]:
-    """The blocks that have divisions of their own."""
-    return [block for block in request.blocks if block.facet]
+def facet_columns(blocks: Sequence[Block]) -> list[tuple[int, int]]:
+    """The coordinates of the divisions by facets: by each one, and by all where more is left.
+
+    Attributes alone fill none of the rest, by which rows would lie in cells too.
+    """
+    facets = [(block.start, block.stop) for block in blocks if block.facet]
+    together = [(facets[0][0], facets[-1][1])] if 1 < len(facets) < len(blocks) else []
+    return facets + together

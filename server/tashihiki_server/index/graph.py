@@ -6,13 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tashihiki_server.index.base import TIE, Mask, Route, RowNumbers, checked_query
+from tashihiki_server.index.base import GATHERED, TIE, Mask, Route, RowNumbers, checked_query
 from tashihiki_server.index.calibration import COUNTS, GraphSetting, between
 from tashihiki_server.index.ngt import NgtIndex
 from tashihiki_server.space.base import Vectors
-
-# Comparing a row that must be gathered takes so many times as long as one in its place.
-GATHERED = 2.5
 
 
 class GraphIndex:
@@ -72,7 +69,7 @@ class GraphIndex:
         size = look_up_size(wanted * len(self) / possible)
         spent = 0.0
         while True:
-            spent += self._seconds(size)
+            spent += self._size_seconds(size)
             if spent >= exact or size >= len(self):
                 return None
             found = self._search(query, size)
@@ -90,11 +87,15 @@ class GraphIndex:
                 return found
             size *= 3
 
+    def seconds(self, vector: Vectors, count: int) -> float:
+        """See `VectorIndex.seconds`."""
+        return min(self._size_seconds(look_up_size(count)), self._row_seconds * len(self))
+
     def _search(self, vector: Vectors, size: int) -> RowNumbers:
         setting = self._settings[COUNTS[0] if size < COUNTS[1] else COUNTS[1]]
         return self._graph.search(vector, size, setting.epsilon, setting.edge_size)
 
-    def _seconds(self, size: int) -> float:
+    def _size_seconds(self, size: int) -> float:
         low, high = (self._settings[count].seconds for count in COUNTS)
         return between((low, max(low, high)), size)
 

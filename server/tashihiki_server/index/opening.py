@@ -42,6 +42,7 @@ def open_index(folder: Path, vectors: Vectors, calibration: Calibration) -> Vect
                 read_cells(folder, number, settings)
                 for number, settings in enumerate(calibration.cells)
             ],
+            calibration.row_seconds,
         )
     if calibration.graph is not None:
         count, dimension = vectors.shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -33,9 +33,25 @@ Scalar = str | float | bool
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where the names of a condition stand in the filter's text: starts and lengths.
+
+    Attributes:
+        field: of the request, that holds the text.
+        facet: of the facet.
+        values: of each of its values.
+    """
+
+    field: str
+    facet: tuple[int, int]
+    values: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class FacetIn:
     facet: str
     values: tuple[str, ...]
+    places: Places | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -76,6 +92,7 @@ class MetadataIn:
 @dataclass(frozen=True)
 class FacetExists:
     facet: str
+    places: Places | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -157,7 +174,7 @@ def admitted(condition: Filter, rows: LabelledRows, *, lenient: bool = False) ->
             an error.
     """
     if isinstance(condition, (FacetIn, FacetExists)):
-        return _carrying_known(condition, rows) if lenient else _carrying(condition, rows)
+        return _carrying_known(condition, rows) if lenient else _carrying_all(condition, rows)
     if isinstance(condition, MetadataRange):
         return rows.between(condition.path, condition.bounds)
     if isinstance(condition, MetadataIn):
@@ -173,6 +190,33 @@ def admitted(condition: Filter, rows: LabelledRows, *, lenient: bool = False) ->
         of_part = admitted(part, rows, lenient=lenient)
         (np.logical_and if every else np.logical_or)(mask, of_part, out=mask)
     return mask
+
+
+def _carrying_all(condition: FacetIn | FacetExists, rows: LabelledRows) -> Mask:
+    try:
+        return _carrying(condition, rows)
+    except InvalidArgumentError as error:
+        if condition.places is not None:
+            start, length = _fault(condition, condition.places, error, rows)
+            error.field = condition.places.field
+            error.details |= {"position": str(start), "length": str(length)}
+        raise
+
+
+def _fault(
+    condition: FacetIn | FacetExists,
+    places: Places,
+    error: InvalidArgumentError,
+    rows: LabelledRows,
+) -> tuple[int, int]:
+    if isinstance(condition, FacetIn) and error.reason == "UNKNOWN_VALUE":
+        for value, place in zip(condition.values, places.values, strict=True):
+            check_deadline()
+            try:
+                rows.having(condition.facet, (value,))
+            except InvalidArgumentError:
+                return place
+    return places.facet
 
 
 def _carrying(condition: FacetIn | FacetExists, rows: LabelledRows) -> Mask:
@@ -333,8 +377,8 @@ class _Build(Transformer[Token, Filter]):
     def facet(self, token: Token) -> Token:
         return token
 
-    def name(self, token: Token) -> str:
-        return unquote(str(token))
+    def name(self, token: Token) -> Token:
+        return token
 
     def path(self, token: Token) -> str:
         path = ".".join(map(unquote, _SEGMENT.findall(str(token))))
@@ -353,26 +397,34 @@ class _Build(Transformer[Token, Filter]):
             return text
         return self._finite(number, token)
 
-    def facet_in(self, facet: Token, _: Token, *values: str) -> Filter:
-        return FacetIn(unquote(str(facet)), values)
+    def facet_in(self, facet: Token, _: Token, *values: Token) -> Filter:
+        names = tuple(unquote(str(value)) for value in values)
+        return FacetIn(unquote(str(facet)), names, self._places(facet, *values))
 
-    def facet_not_in(self, facet: Token, _: Token, __: Token, *values: str) -> Filter:
-        return Not(FacetIn(unquote(str(facet)), values))
+    def facet_not_in(self, facet: Token, _: Token, __: Token, *values: Token) -> Filter:
+        return Not(self.facet_in(facet, _, *values))
 
-    def facet_is(self, facet: Token, _: Token, value: str) -> Filter:
-        return FacetIn(unquote(str(facet)), (value,))
+    def facet_is(self, facet: Token, _: Token, value: Token) -> Filter:
+        return self.facet_in(facet, _, value)
 
-    def facet_compared(self, facet: Token, sign: Token, value: str) -> Filter:
-        name = "price" if _number(facet) is not None else str(facet)
-        bound = "20" if _number(value) is None else value
+    def facet_compared(self, facet: Token, sign: Token, value: Token) -> Filter:
+        turned = _number(facet) is not None
+        name, bound = ("price", "20") if turned else (str(facet), unquote(str(value)))
+        bound = "20" if _number(bound) is None else bound
+        alternative = (
+            ""
+            if turned
+            else f" Of a facet, values are listed: `{name} in ({bound}, …)`; to compare"
+            " its numbers, import the column as metadata, leaving it out of `index --facet`."
+        )
         raise self._fault(
             f"{unquote(name)!r} is compared with {sign}, but only numbers in the metadata can be",
             sign,
-            f"Write the path first, with its prefix: `metadata.{name} {sign} {bound}`.",
+            f"Of metadata, write the path first: `metadata.{name} {sign} {bound}`.{alternative}",
         )
 
     def facet_exists(self, _: Token, facet: Token) -> Filter:
-        return FacetExists(unquote(str(facet)))
+        return FacetExists(unquote(str(facet)), self._places(facet))
 
     def metadata_in(self, path: str, _: Token, *values: Scalar) -> Filter:
         return MetadataIn(path, values)
@@ -396,20 +448,27 @@ class _Build(Transformer[Token, Filter]):
     def metadata_exists(self, _: Token, path: str) -> Filter:
         return MetadataExists(path)
 
+    def _places(self, facet: Token, *values: Token) -> Places:
+        return Places(self._field, _span(facet), tuple(map(_span, values)))
+
     def _finite(self, number: float, token: Token) -> float:
         if not math.isfinite(number):
             raise self._fault(f"{token} is too large a number", token, "Use a smaller one.")
         return number
 
     def _fault(self, message: str, token: Token, remedy: str) -> InvalidArgumentError:
-        start = token.start_pos or 0
+        start, length = _span(token)
         return InvalidArgumentError(
             f"{message}, at character {start + 1}",
             reason="FILTER_INVALID",
             field=self._field,
             remedy=remedy,
-            details={"position": str(start), "length": str(len(token))},
+            details={"position": str(start), "length": str(length)},
         )
+
+
+def _span(token: Token) -> tuple[int, int]:
+    return token.start_pos or 0, len(token)
 
 
 def _invalid(message: str, field: str) -> InvalidArgumentError:

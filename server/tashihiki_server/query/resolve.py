@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tashihiki.errors import InvalidArgumentError, NotFoundError, TashihikiError
 from tashihiki.v1 import composition_pb2
+from tashihiki_server.names import spelt
 from tashihiki_server.query.ast import (
     FacetValue,
     Group,
@@ -147,8 +148,9 @@ class Resolver:
             keys = self._vocabulary.occurrences(value)
             if keys and word.start() <= span[0] < word.end() and error.reason.startswith("UNKNOWN"):
                 labels = [self._vocabulary.label(key) for key in keys]
+                error.message = f"{word.group()} is read as a sum; did you mean {spelt(value)}?"
                 error.details["candidates"] = ", ".join(labels)
-                error.remedy = f'Names that hold signs or spaces are quoted: "{value}".'
+                error.remedy = f"Names that hold signs or spaces are quoted: {spelt(value)}."
 
     def _checked_weight(self, weight: float, factor: float) -> float:
         largest = max(abs(weight), abs(weight * factor))
@@ -186,9 +188,10 @@ class Resolver:
         keys = self._vocabulary.occurrences(words)
         if keys and self._vocabulary.facet_or_none(operand.facet) is None:
             raise InvalidArgumentError(
-                f"no facet {operand.facet!r}, but {self._vocabulary.label(keys[0])} has a space",
+                f"no facet {operand.facet}; did you mean"
+                f" {spelt(self._vocabulary.value_name(keys[0]))}?",
                 reason="UNKNOWN_FACET",
-                remedy=f'Quote values with spaces: "{self._vocabulary.value_name(keys[0])}".',
+                remedy=f"Quote values with spaces: {spelt(self._vocabulary.value_name(keys[0]))}.",
                 details={"candidates": ", ".join(map(self._vocabulary.label, keys))},
             )
 
@@ -209,9 +212,8 @@ class Resolver:
         elif allow_facet and (facet := self._vocabulary.facet_or_none(word)) is not None:
             self._add_facet(facet, weight, resolution)
         else:
-            raise unknown(
-                "UNKNOWN_VALUE", f"no value {word!r}", "", self._vocabulary.suggestions(word)
-            )
+            near = self._vocabulary.suggestions(word)
+            raise unknown("UNKNOWN_VALUE", f"no value {spelt(word)}", "", near)
 
     def _add_attribute(self, key: AttributeKey, weight: float, resolution: Resolution) -> None:
         resolution.terms.append(

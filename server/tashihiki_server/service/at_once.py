@@ -21,6 +21,7 @@ from tashihiki_server.query.ast import (
     WholeFacet,
     Word,
 )
+from tashihiki_server.space.base import Vectors
 from tashihiki_server.vocabulary import Vocabulary
 
 MAX_LIMIT = COUNTS[-1]
@@ -33,15 +34,14 @@ MAX_ITEMS = 2
 MAX_METADATA_BYTES = 32 * 2**10
 # Of the look-up alone, as the index was measured; what surrounds it takes about a millisecond.
 MAX_SECONDS = 0.002
-# Where no index says how long rows take: of so many coordinates in all.
-_MOST_COORDINATES = 1_000_000
-_SECONDS_PER_COORDINATE = 2e-10
+# Where no index says how long rows take.
+_SECONDS_PER_COORDINATE = 4e-10
 
 
-def is_short(request: search_pb2.SearchRequest, state: State) -> bool:
+def is_short(request: search_pb2.SearchRequest) -> bool:
     """Whether what a request asks for may keep everybody else waiting.
 
-    A page's worth of hits is looked up once without a filter, and few rows are compared for that.
+    A page's worth of hits is looked up once without a filter.
     """
     longer = (
         request.page_token
@@ -50,16 +50,11 @@ def is_short(request: search_pb2.SearchRequest, state: State) -> bool:
         or request.HasField("grouping")
         or request.HasField("diversity")
     )
-    return (
-        not longer
-        and request.ByteSize() <= MAX_BYTES
-        and request.limit <= MAX_LIMIT
-        and _look_up_seconds(state) <= MAX_SECONDS
-    )
+    return not longer and request.ByteSize() <= MAX_BYTES and request.limit <= MAX_LIMIT
 
 
 def are_short(terms: Sequence[Term], vocabulary: Vocabulary) -> bool:
-    """Whether the terms of such a request are soon looked up.
+    """Whether the terms of such a request are soon composed.
 
     Nothing is to be decoded or encoded, few items are to be read, and every name is known: which
     ones are like an unknown one takes long to find.
@@ -70,6 +65,18 @@ def are_short(terms: Sequence[Term], vocabulary: Vocabulary) -> bool:
         and sum(isinstance(operand, ItemOperand) for operand in operands) <= MAX_ITEMS
         and all(_is_known(operand, vocabulary) for operand in operands)
     )
+
+
+def is_near(vector: Vectors, state: State) -> bool:
+    """Whether a composed vector (d,) is soon looked up: few rows are compared with it."""
+    rows, index = state.rows, state.index
+    row_seconds = _SECONDS_PER_COORDINATE * rows.frozen.shape[1]
+    compared, seconds = rows.count, 0.0
+    if index is not None and index.index is not None:
+        seconds = index.index.seconds(vector, MAX_LIMIT)
+        row_seconds = index.calibration.row_seconds
+        compared -= index.count
+    return bool(seconds + compared * row_seconds <= MAX_SECONDS)
 
 
 def are_light(items: Iterable[StoredItem]) -> bool:
@@ -94,13 +101,3 @@ def _is_known(operand: Operand, vocabulary: Vocabulary) -> bool:
     if isinstance(operand, WholeFacet):
         return vocabulary.facet_or_none(operand.facet) is not None
     return isinstance(operand, ItemOperand)
-
-
-def _look_up_seconds(state: State) -> float:
-    rows, index = state.rows, state.index
-    if index is None or not index.calibration.points:
-        coordinates = rows.count * rows.frozen.shape[1]
-        return 0.0 if coordinates <= _MOST_COORDINATES else coordinates * _SECONDS_PER_COORDINATE
-    calibration = index.calibration
-    (seconds,) = (p.seconds for p in calibration.points if p.chosen and p.count == MAX_LIMIT)
-    return seconds + (rows.count - index.count) * calibration.row_seconds

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from tashihiki.errors import InvalidArgumentError, NotFoundError, TashihikiError
+from tashihiki.errors import NotFoundError, TashihikiError
 from tashihiki.v1 import catalog_pb2
 from tashihiki_server.bounds import bounded, check_batch
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.library import Library
-from tashihiki_server.names import fold
 from tashihiki_server.query.filter import admitted, filter_from_message
-from tashihiki_server.service.index_status import index_status
-from tashihiki_server.service.item_writes import ItemWrites
-from tashihiki_server.service.messages import (
-    SPACES,
+from tashihiki_server.service.collection_messages import (
     collection_message,
     diagnostics_message,
     faulty_message,
+)
+from tashihiki_server.service.creation import aliases_of, space_of, target_recall_of
+from tashihiki_server.service.facet_summaries import facet_summaries
+from tashihiki_server.service.index_status import index_status
+from tashihiki_server.service.item_writes import ItemWrites
+from tashihiki_server.service.messages import (
     item_message,
     page_token,
     read_page_token,
     vector_message,
 )
 from tashihiki_server.service.repeated import check_request_id
-from tashihiki_server.vocabulary import Alias
 
 DEFAULT_PAGE = 100
 MAX_ITEMS = 1000
 MAX_IMAGES = 100
-DEFAULT_TARGET_RECALL = 0.99
-MIN_TARGET_RECALL = 0.5
 MAX_PAGE_BYTES = 8 * 2**20
 _CHUNK = 1000
 _FETCH = 50
@@ -56,10 +55,10 @@ class CatalogApi:
         collection = self._library.create(
             wanted.name,
             encoder=wanted.encoder,
-            space=_space(wanted.space),
+            space=space_of(wanted.space),
             keep_negative=wanted.space.keep_negative,
-            aliases=_aliases(wanted),
-            target_recall=_target_recall(wanted.target_recall),
+            aliases=aliases_of(wanted),
+            target_recall=target_recall_of(wanted.target_recall),
             request_id=request.request_id,
         )
         return catalog_pb2.CreateCollectionResponse(collection=collection_message(collection))
@@ -155,12 +154,8 @@ class CatalogApi:
     ) -> catalog_pb2.ListAttributesResponse:
         """Facets, values and member counts."""
         collection = self._library.collection(request.collection)
-        vocabulary = collection.vocabulary
-        facets = sorted(vocabulary.facets())
-        if request.facet:
-            facets = [vocabulary.find_facet(request.facet, "facet")]
         return catalog_pb2.ListAttributesResponse(
-            facets=[_facet_summary(collection, facet) for facet in facets]
+            facets=facet_summaries(collection.vocabulary, len(collection), request.facet)
         )
 
     def embed(self, request: catalog_pb2.EmbedRequest) -> catalog_pb2.EmbedResponse:
@@ -174,55 +169,6 @@ class CatalogApi:
                 raise embedded
             vectors.append(vector_message(embedded.embedding))
         return catalog_pb2.EmbedResponse(vectors=vectors, encoder=encoder.manifest.fingerprint)
-
-
-def _space(space: catalog_pb2.Space) -> str:
-    kind = SPACES.get(space.kind)
-    if kind is None:
-        raise InvalidArgumentError(
-            f"no attribute space {space.kind}",
-            reason="SPACE_UNKNOWN",
-            field="collection.space.kind",
-            remedy="Use SPACE_KIND_SUM or SPACE_KIND_FACTORED, or leave it unspecified.",
-        )
-    if space.keep_negative and kind == "factored":
-        raise InvalidArgumentError(
-            "keep_negative is a setting of the sum",
-            reason="SPACE_INVALID",
-            field="collection.space.keep_negative",
-            remedy="Leave keep_negative out, or use SPACE_KIND_SUM.",
-        )
-    return "sum" if space.keep_negative else kind
-
-
-def _target_recall(wanted: float) -> float:
-    if not wanted:
-        return DEFAULT_TARGET_RECALL
-    # Also false for NaN.
-    if not MIN_TARGET_RECALL <= wanted <= 1:
-        raise InvalidArgumentError(
-            f"a target recall of {wanted}",
-            reason="OUT_OF_RANGE",
-            field="collection.target_recall",
-            remedy=f"Use {MIN_TARGET_RECALL} to 1, or 0 for {DEFAULT_TARGET_RECALL}.",
-        )
-    return wanted
-
-
-def _aliases(collection: catalog_pb2.Collection) -> tuple[Alias, ...]:
-    aliases = tuple(Alias(a.facet, a.alias, a.value) for a in collection.aliases)
-    named: dict[tuple[str, str], str] = {}
-    for number, alias in enumerate(aliases):
-        key = (fold(alias.facet), fold(alias.alias))
-        sound = all(map(fold, (alias.facet, alias.alias, alias.value)))
-        if not sound or named.setdefault(key, fold(alias.value)) != fold(alias.value):
-            raise InvalidArgumentError(
-                "the alias is incomplete, or stands for two values",
-                reason="ALIAS_INVALID",
-                field=f"collection.aliases[{number}]",
-                remedy="Give facet, alias and value, and each alias one value.",
-            )
-    return aliases
 
 
 def _admits(collection: Collection, request: catalog_pb2.ListItemsRequest) -> Callable[[str], bool]:
@@ -251,22 +197,3 @@ def _ids(collection: Collection, after: str, admits: Callable[[str], bool]) -> I
 
 def _take(ids: Iterator[str], count: int) -> list[str]:
     return [identifier for identifier, _ in zip(ids, range(count), strict=False)]
-
-
-def _facet_summary(collection: Collection, facet: str) -> catalog_pb2.FacetSummary:
-    vocabulary = collection.vocabulary
-    values = [
-        catalog_pb2.ValueSummary(
-            value=vocabulary.value_name(key),
-            member_count=vocabulary.count(key),
-            aliases=vocabulary.aliases(key),
-        )
-        for key in vocabulary.keys(facet)
-    ]
-    values.sort(key=lambda value: (-value.member_count, value.value))
-    labelled = sum(value.member_count for value in values)
-    return catalog_pb2.FacetSummary(
-        facet=vocabulary.facet_name(facet),
-        values=values,
-        unlabelled_count=max(0, len(collection) - labelled),
-    )

@@ -9,7 +9,8 @@ from typing import TypeVar
 from tashihiki.v1 import maintenance_pb2
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.library import Library
-from tashihiki_server.service.messages import collection_message, timestamp
+from tashihiki_server.service.collection_messages import collection_message
+from tashihiki_server.service.messages import timestamp
 from tashihiki_server.service.reporting import reported
 from tashihiki_server.snapshot.manifest import Snapshot
 

@@ -25,7 +25,8 @@ from tashihiki_server.query.expression import parse_expression
 from tashihiki_server.query.filter import Filter, Mask, filter_from_message
 from tashihiki_server.query.message import read_query
 from tashihiki_server.query.resolve import Resolution, Resolver
-from tashihiki_server.service.at_once import are_light, are_short, is_short
+from tashihiki_server.service.at_once import are_light, are_short, is_near, is_short
+from tashihiki_server.service.hits.answers import Answers
 from tashihiki_server.service.hits.blocks import block_messages, block_shares
 from tashihiki_server.service.hits.candidates import Candidates, reported
 from tashihiki_server.service.hits.composed_query import ComposedQuery
@@ -86,6 +87,7 @@ class _Answer:
     ranking: Ranking
     route: Route
     next_page_token: str = ""
+    kept: int | None = None
 
 
 class SearchApi:
@@ -95,23 +97,33 @@ class SearchApi:
         self._library = library
         self._embedder = embedder
         self._kept = KeptQueries()
+        self._answers = Answers()
         # The grammar takes longer to read than a query to answer.
         parse_expression("warm")
 
     def search(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
         """Composes the query and looks its nearest items up."""
-        found = self._search(request, RETRIES)
+        found = self._given(request) or self._search(request, RETRIES)
         assert found is not None
         return found
 
     def search_at_once(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse | None:
         """The same for who cannot wait: None for what takes longer than a short search."""
+        if (given := self._given(request)) is not None:
+            return given
         collection = self._library.collection(request.collection)
-        if not is_short(request, collection.state):
-            return None
-        if not are_short(read_query(request.query), collection.vocabulary):
+        terms = read_query(request.query) if is_short(request) else None
+        if terms is None or not are_short(terms, collection.vocabulary):
             return None
         return self._search(request, 0)
+
+    def _given(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse | None:
+        """What was answered before, where that is still the answer."""
+        found = self._answers.find(request, self._library.collection(request.collection).state)
+        if found is None:
+            return None
+        response, kept = found
+        return response if kept is None or self._kept.renew(kept) else None
 
     def _search(
         self, request: search_pb2.SearchRequest, retries: int
@@ -130,6 +142,8 @@ class SearchApi:
             else:
                 with stage("compose"):
                     asked = _composed(collection, request, resolution)
+                if not (retries or is_near(asked.query.composed.vector, asked.state)):
+                    return None
                 answer = self._first_page(request, collection, asked, options, condition)
             ids = answer.state.rows.ids(answer.ranking.rows).tolist()
             with stage("fetch"):
@@ -147,7 +161,10 @@ class SearchApi:
                 _wait_for_newer(collection, answer.state)
         kept = answer.ranking.at(np.flatnonzero(~changed))
         with stage("respond"):
-            return _response(request, replace(answer, ranking=kept), items)
+            response = _response(request, replace(answer, ranking=kept), items)
+        if not changed.any():
+            self._answers.keep(request, answer.state, response, answer.kept)
+        return response
 
     def _first_page(
         self,
@@ -193,10 +210,12 @@ class SearchApi:
         if reranks_them:
             with stage("rerank"):
                 head = reranked(state, asked.terms, query.composed, head)
-        token = ""
-        if len(found) > options.limit:
-            token = self._keep(request, collection, asked, head, options.limit)
-        return _Answer(state, query, head.at(slice(options.limit)), candidates.route, token)
+        answer = _Answer(state, query, head.at(slice(options.limit)), candidates.route)
+        if len(found) <= options.limit:
+            return answer
+        number = self._keep(request, collection, asked, head)
+        token = self._kept.token(number, Position(options.limit))
+        return replace(answer, next_page_token=token, kept=number)
 
     def _keep(
         self,
@@ -204,8 +223,7 @@ class SearchApi:
         collection: Collection,
         asked: _Asked,
         head: Ranking,
-        shown: int,
-    ) -> str:
+    ) -> int:
         kept = KeptQuery(
             weakref.ref(collection),
             asked.state.identity,
@@ -213,7 +231,7 @@ class SearchApi:
             asked.query,
             Head(asked.state.rows.ids(head.rows), head.similarities, head.posteriors),
         )
-        return self._kept.token(self._kept.keep(kept), Position(shown))
+        return self._kept.keep(kept)
 
     def _next_page(
         self,

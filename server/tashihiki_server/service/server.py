@@ -25,6 +25,7 @@ from tashihiki_server.library import Library
 from tashihiki_server.service.calls import Calls
 from tashihiki_server.service.catalog import CatalogApi
 from tashihiki_server.service.discovery import DiscoveryApi
+from tashihiki_server.service.health import HealthService
 from tashihiki_server.service.maintenance import MaintenanceApi
 from tashihiki_server.service.pulse import Pulse
 from tashihiki_server.service.search import SearchApi
@@ -101,6 +102,7 @@ async def serve(
         for service, executor in executors.items()
     }
     health_servicer = _register(server, library, embedder, calls)
+    server.add_generic_rpc_handlers((pulse,))
     try:
         port = _bind(server, config.address)
         await server.start()
@@ -142,7 +144,7 @@ def _server(config: ServerConfig) -> grpc.aio.Server:
 
 def _register(
     server: grpc.aio.Server, library: Library, embedder: Embedder, calls: Mapping[Any, Calls]
-) -> health.aio.HealthServicer:
+) -> HealthService:
     for api, service in (
         (SearchApi, _SEARCH),
         (CatalogApi, _CATALOG),
@@ -151,7 +153,7 @@ def _register(
     ):
         handler = calls[service].handler(api(library, embedder), service)
         server.add_generic_rpc_handlers((handler,))
-    health_servicer = health.aio.HealthServicer()
+    health_servicer = HealthService()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = [service.full_name for service in _SERVICES]
     names += [health.SERVICE_NAME, reflection.SERVICE_NAME]
@@ -159,7 +161,7 @@ def _register(
     return health_servicer
 
 
-async def _set_serving(servicer: health.aio.HealthServicer) -> None:
+async def _set_serving(servicer: HealthService) -> None:
     for name in (health.OVERALL_HEALTH, *(service.full_name for service in _SERVICES)):
         await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,7 @@ def check_contents(
     dimension: int,
     incomplete: bool = False,
     advanced: Callable[[float], None] = lambda share: None,
+    pictureless: Callable[[str], None] | None = None,
 ) -> int:
     """Reads every row, vector and picture of a catalogue that nobody has open; writes nothing.
 
@@ -30,6 +31,8 @@ def check_contents(
         dimension: of the embeddings.
         incomplete: whether items may lack one, which are then not read.
         advanced: told the share that is done; what it raises ends the reading.
+        pictureless: told the id of each item whose picture alone is damaged, which then is no
+            error.
 
     Returns:
         How many items there are that have one.
@@ -53,7 +56,7 @@ def check_contents(
         embeddings = catalogue.embeddings()
         done = 0
         while chunk := list(islice(embeddings, _CHUNK)):
-            catalogue.items([item.id for item in chunk], thumbnails=True)
+            _read(catalogue, [item.id for item in chunk], pictureless)
             done += len(chunk)
             advanced(done / max(done, total))
         if done != total:
@@ -64,3 +67,20 @@ def check_contents(
                 remedy="Restore a snapshot or a backup.",
             )
         return total
+
+
+def _read(
+    catalogue: SqliteCatalogue, ids: Sequence[str], pictureless: Callable[[str], None] | None
+) -> None:
+    try:
+        catalogue.items(ids, thumbnails=True)
+    except FailedPreconditionError:
+        if pictureless is None:
+            raise
+        # What is wrong with more than the pictures is raised by this.
+        catalogue.items(ids)
+        for identifier in ids:
+            try:
+                catalogue.items([identifier], thumbnails=True)
+            except FailedPreconditionError:
+                pictureless(identifier)

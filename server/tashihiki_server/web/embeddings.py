@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from tashihiki import AsyncClient, FailedPreconditionError
-
-MAX_ITEMS = 5000
-
-
-@dataclass(frozen=True, eq=False)
-class Embeddings:
-    """Items in the order of their ids.
-
-    Attributes:
-        ids: of the items.
-        attributes: facet to value, for each.
-        rows: (n, d), unit length, float32.
-    """
-
-    ids: Sequence[str]
-    attributes: Sequence[Mapping[str, str]]
-    rows: NDArray[np.float32]
+from tashihiki import AsyncClient
+from tashihiki_server.plain_sum import Embeddings, check_size
 
 
 class EmbeddingStore:
@@ -42,18 +25,11 @@ class EmbeddingStore:
         """All embeddings of a collection.
 
         Raises:
-            FailedPreconditionError: COLLECTION_TOO_LARGE over MAX_ITEMS items.
+            FailedPreconditionError: COLLECTION_TOO_LARGE.
             NotFoundError: UNKNOWN_COLLECTION.
         """
         state = await self._client.get_collection(collection)
-        if state.item_count > MAX_ITEMS:
-            raise FailedPreconditionError(
-                f"a plain sum is compared in collections of up to {MAX_ITEMS} items;"
-                f" {collection} has {state.item_count}",
-                reason="COLLECTION_TOO_LARGE",
-                field="collection",
-                remedy="`tashihiki evaluate` compares the two on your own labels.",
-            )
+        check_size(state)
         key = state.generation, state.item_count
         async with self._lock:
             kept = self._kept.get(collection)

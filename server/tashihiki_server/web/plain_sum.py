@@ -1,22 +1,17 @@
-"""What the published recipe, a plain sum of prototypes and embeddings, would have returned."""
+"""The plain sum beside the service's answer, as the page shows it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-import numpy as np
-
 from tashihiki import AsyncClient, ResolvedTerm, Search
-from tashihiki_server.names import fold
-from tashihiki_server.space.base import AttributeTerm, EmbeddingTerm, IgnoreTerm, SpaceTerm, Vectors
-from tashihiki_server.space.prototype import Prototypes, prototype
-from tashihiki_server.space.sum import SumSpace
-from tashihiki_server.vocabulary import AttributeKey
+from tashihiki_server.plain_sum import nearest
+from tashihiki_server.space.base import Vectors
 from tashihiki_server.web.answers import thumbnail_address
-from tashihiki_server.web.embeddings import Embeddings, EmbeddingStore
+from tashihiki_server.web.embeddings import EmbeddingStore
 
 
 class PlainSum:
@@ -41,12 +36,17 @@ class PlainSum:
             InvalidArgumentError: ZERO_QUERY_VECTOR.
         """
         embeddings = await self._store.of(collection)
-        admitted = await self._admitted(collection, search, terms)
-        codes = _codes(embeddings)
-        operands = [await self._operand(collection, term, search, codes) for term in terms]
-        found = await asyncio.to_thread(
-            _nearest, embeddings, operands, codes, admitted, search.limit
+        operands = {
+            place: await self._operand(collection, term, search)
+            for place, term in enumerate(terms)
+            if term.kind not in ("attribute", "facet")
+        }
+        find = partial(
+            nearest,
+            admitted=await self._admitted(collection, search),
+            excluded={term.name for term in terms if term.kind == "item"},
         )
+        found = await asyncio.to_thread(find, embeddings, terms, operands, search.limit)
         return [
             {
                 "id": embeddings.ids[row],
@@ -64,73 +64,17 @@ class PlainSum:
             for row, similarity in found
         ]
 
-    async def _admitted(
-        self, collection: str, search: Search, terms: Sequence[ResolvedTerm]
-    ) -> set[str] | None:
-        operands = {term.name for term in terms if term.kind == "item"}
+    async def _admitted(self, collection: str, search: Search) -> set[str] | None:
         if search.where is None:
-            return None if not operands else set((await self._store.of(collection)).ids) - operands
+            return None
         items = self._client.items(collection, where=search.where, page_size=1000)
-        return {item.id async for item in items} - operands
+        return {item.id async for item in items}
 
-    async def _operand(
-        self,
-        collection: str,
-        term: ResolvedTerm,
-        search: Search,
-        codes: Mapping[tuple[str, str], AttributeKey],
-    ) -> SpaceTerm:
-        if term.kind == "attribute":
-            return AttributeTerm(term.weight, codes[fold(term.facet), fold(term.value)])
-        if term.kind == "facet":
-            return IgnoreTerm(fold(term.facet))
+    async def _operand(self, collection: str, term: ResolvedTerm, search: Search) -> Vectors:
         if term.kind == "item":
             item = await self._client.get_item(collection, term.name, include_vector=True)
             assert item.vector is not None
-            return EmbeddingTerm(term.weight, item.vector)
+            return item.vector
         assert search.this_image is not None
-        rows = await self._client.embed(collection, [search.this_image])
-        return EmbeddingTerm(term.weight, rows[0])
-
-
-def _codes(embeddings: Embeddings) -> dict[tuple[str, str], AttributeKey]:
-    codes: dict[tuple[str, str], AttributeKey] = {}
-    sizes: dict[str, int] = defaultdict(int)
-    for attributes in embeddings.attributes:
-        for name, value in attributes.items():
-            pair = fold(name), fold(value)
-            if pair not in codes:
-                codes[pair] = AttributeKey(pair[0], sizes[pair[0]])
-                sizes[pair[0]] += 1
-    return codes
-
-
-def _prototypes(
-    embeddings: Embeddings,
-    codes: Mapping[tuple[str, str], AttributeKey],
-    facets: set[str],
-) -> Prototypes:
-    members: dict[AttributeKey, list[int]] = defaultdict(list)
-    for row, attributes in enumerate(embeddings.attributes):
-        for name, value in attributes.items():
-            if fold(name) in facets:
-                members[codes[fold(name), fold(value)]].append(row)
-    return Prototypes({key: prototype(embeddings.rows[rows]) for key, rows in members.items()})
-
-
-def _nearest(
-    embeddings: Embeddings,
-    terms: Sequence[SpaceTerm],
-    codes: Mapping[tuple[str, str], AttributeKey],
-    admitted: set[str] | None,
-    limit: int,
-) -> list[tuple[int, float]]:
-    facets = {term.key.facet for term in terms if isinstance(term, AttributeTerm)}
-    facets |= {term.facet for term in terms if isinstance(term, IgnoreTerm)}
-    prototypes = _prototypes(embeddings, codes, facets)
-    space = SumSpace(embeddings.rows.shape[1], prototypes)
-    vector: Vectors = space.compose(terms).vector
-    similarities = embeddings.rows @ vector
-    order = np.argsort(-similarities, kind="stable")
-    chosen = (int(row) for row in order if admitted is None or embeddings.ids[int(row)] in admitted)
-    return [(row, float(similarities[row])) for row, _ in zip(chosen, range(limit), strict=False)]
+        embedded: Vectors = (await self._client.embed(collection, [search.this_image]))[0]
+        return embedded

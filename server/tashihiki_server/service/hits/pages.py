@@ -129,6 +129,14 @@ class KeptQueries:
                 self._bytes -= self._queries.popitem(last=False)[1].size
         return number
 
+    def renew(self, number: int) -> bool:
+        """Whether a query is still kept; as if it had just been asked for."""
+        with self._lock:
+            if number in self._queries:
+                self._queries.move_to_end(number)
+                return True
+        return False
+
     def token(self, number: int, position: Position) -> str:
         """The token of a page of a kept query."""
         after = position.after

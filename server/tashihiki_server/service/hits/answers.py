@@ -1,0 +1,82 @@
+"""Answers that are given again, for as long as the collection is as it was."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import dataclass, field
+
+from cachetools import LRUCache
+
+from tashihiki.v1 import search_pb2
+from tashihiki_server.collection.collection import State
+
+MAX_BYTES = 16 * 2**20
+# Of a request: what is larger holds a picture or many terms, and is hardly asked for twice.
+MAX_REQUEST_BYTES = 1000
+# Of a message in memory to its bytes on the way, and of what is kept beside it, roughly.
+_MESSAGE_BYTES = 8
+_OBJECT_BYTES = 500
+
+
+@dataclass(frozen=True)
+class _Given:
+    state: weakref.ref[State]
+    response: search_pb2.SearchResponse
+    kept: int | None
+    size: int
+
+
+@dataclass
+class Answers:
+    """The latest answers by their requests. Safe to use from many threads.
+
+    Every write, prototype, space or index makes a new state, and an answer is of one. It is
+    never changed, since it may be on its way to somebody.
+    """
+
+    _given: LRUCache[bytes, _Given] = field(
+        default_factory=lambda: LRUCache(MAX_BYTES, lambda given: given.size)
+    )
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def find(
+        self, request: search_pb2.SearchRequest, state: State
+    ) -> tuple[search_pb2.SearchResponse, int | None] | None:
+        """What was answered in this state, and the number of the query kept for more pages."""
+        if not _is_repeatable(request):
+            return None
+        with self._lock:
+            given = self._given.get(request.SerializeToString(deterministic=True))
+        if given is None or given.state() is not state:
+            return None
+        return given.response, given.kept
+
+    def keep(
+        self,
+        request: search_pb2.SearchRequest,
+        state: State,
+        response: search_pb2.SearchResponse,
+        kept: int | None,
+    ) -> None:
+        """Keeps an answer, in place of the longest unused ones.
+
+        Args:
+            request: that was answered.
+            state: all of the answer is of it.
+            response: the answer.
+            kept: number of the query that is kept for more pages; None where there are none.
+        """
+        if not _is_repeatable(request):
+            return
+        key = request.SerializeToString(deterministic=True)
+        size = _OBJECT_BYTES + len(key) + _MESSAGE_BYTES * response.ByteSize()
+        if size <= MAX_BYTES:
+            with self._lock:
+                self._given[key] = _Given(weakref.ref(state), response, kept, size)
+
+
+def _is_repeatable(request: search_pb2.SearchRequest) -> bool:
+    # Timings are of one call, thumbnails fill the memory.
+    once = request.include_timings or request.include_thumbnails or request.page_token
+    return not once and request.ByteSize() <= MAX_REQUEST_BYTES

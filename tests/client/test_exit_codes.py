@@ -1,0 +1,128 @@
+"""Every exit code that docs/client.md lists, and no other, from failures as they happen."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from client.scripted_server import ScriptedServer
+from client.shell import run
+from docs.markdown import DOCS
+from tashihiki import DeadlineExceededError, InternalError, NotFoundError
+from tashihiki.v1 import catalog_pb2
+
+pytestmark = pytest.mark.usefixtures("plain_terminal")
+
+COMMAND = str(Path(sys.executable).with_name("tashihiki"))
+_ROW = re.compile(r"^\| (\d+) \| (.+) \|$", re.MULTILINE)
+
+
+def documented() -> dict[int, str]:
+    text = (DOCS / "client.md").read_text(encoding="utf-8")
+    table = text[text.index("| exit code | meaning |") :]
+    return {int(code): meaning for code, meaning in _ROW.findall(table)}
+
+
+def fails(server: ScriptedServer, error: Exception) -> int:
+    server.answer("GetItem", error)
+    return run("items", "items", "--id", "x")
+
+
+def times_out(server: ScriptedServer) -> int:
+    def never(request: Any, context: Any) -> catalog_pb2.GetItemResponse:
+        while context.is_active():
+            time.sleep(0.01)
+        return catalog_pb2.GetItemResponse()
+
+    server.answer("GetItem", never)
+    return run("items", "items", "--id", "x", "--timeout", "0.1")
+
+
+def spawned(*args: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [COMMAND, *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell that runs the tests in the background has them ignore the signal.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def interrupted(server: ScriptedServer) -> int:
+    def wait(request: Any, context: Any) -> catalog_pb2.ListItemsResponse:
+        while context.is_active():
+            time.sleep(0.01)
+        return catalog_pb2.ListItemsResponse()
+
+    server.answer("ListItems", wait)
+    process = spawned("items", "items")
+    while not server.calls:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert error == b""
+    return process.returncode
+
+
+def loses_its_reader(server: ScriptedServer) -> int:
+    items = [catalog_pb2.Item(id="x" * 500) for _ in range(1000)]
+    server.answer("ListItems", catalog_pb2.ListItemsResponse(items=items))
+    process = spawned("items", "items", "--json", "--limit", "0")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    return process.wait(30)
+
+
+CASES: dict[str, tuple[int, Callable[[ScriptedServer], int]]] = {
+    "done": (0, lambda server: run("items", "items")),
+    "help": (0, lambda server: run("search", "--help")),
+    "help of another package": (0, lambda server: run("serve", "--help")),
+    "not found": (1, lambda server: fails(server, NotFoundError("no", reason="UNKNOWN_ITEM"))),
+    "internal": (1, lambda server: fails(server, InternalError("no", reason="INTERNAL"))),
+    "late": (
+        1,
+        lambda server: fails(server, DeadlineExceededError("no", reason="DEADLINE_EXCEEDED")),
+    ),
+    "deadline": (1, times_out),
+    "server down": (1, lambda server: run("items", "items", "--server", "127.0.0.1:1")),
+    "down for another package": (
+        1,
+        lambda server: run("export", "items", "--out", "x", "--server", "127.0.0.1:1"),
+    ),
+    "file not found": (1, lambda server: run("index", "items", "/no/such.csv")),
+    "damaged or not there": (1, lambda server: run("verify", "--data", "/no/such/folder")),
+    "reader gone": (1, loses_its_reader),
+    "no command": (2, lambda server: run()),
+    "unknown command": (2, lambda server: run("serach")),
+    "unknown option": (2, lambda server: run("items", "items", "--limt", "3")),
+    "wrong value": (2, lambda server: run("items", "items", "--limit", "many")),
+    "wrong value for another package": (2, lambda server: run("serve", "--grace", "long")),
+    "missing argument": (2, lambda server: run("snapshot", "delete")),
+    "wrong configuration": (2, lambda server: run("--config", "/no/such.toml", "items", "items")),
+    "interrupted": (130, interrupted),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_failure_ends_with_its_code(
+    case: str, server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, happens = CASES[case]
+    assert happens(server) == code
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_the_document_lists_these_codes_and_no_other() -> None:
+    assert list(documented()) == sorted({code for code, _ in CASES.values()})
