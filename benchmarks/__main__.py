@@ -48,7 +48,7 @@ def main(words: list[str]) -> None:
             sys.exit(f"no table {name}; there are {', '.join(TABLES + LONG)}, and `document`")
     for name in names or TABLES:
         given = options if names and name == names[-1] else []
-        result = measured(name, given, import_module(f"benchmarks.{name}").main(given))
+        result = measured(name, given, import_module(f"benchmarks.tables.{name}").main(given))
         print(result.text, end="\n\n", flush=True)  # noqa: T201
         if mine.results:
             save(result, Path(mine.results) / f"{name}.json")

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.loads.timing import table
 from benchmarks.results import Result, Table
-from benchmarks.timing import table
 
 _ROOT = Path(__file__).parent.parent
 EVALUATION = _ROOT / "docs" / "evaluation.md"

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks.timing import table
+from benchmarks.loads.timing import table
 
 FOLDER = Path(__file__).parent / "results"
 # Those whose speed is measured or compared with.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.document import DOCUMENT, TEMPLATE, generated, left_out, results
-from benchmarks.open_loop import Schedule
+from benchmarks.loads.open_loop import Schedule
 from benchmarks.results import Table, load, measured, save
 
 

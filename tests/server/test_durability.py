@@ -174,7 +174,7 @@ def in_force(server: ServerProcess) -> catalog_pb2.Collection:
     [
         pytest.param(catalog_pb2.SPACE_KIND_SUM, 0.7, id="sum"),
         # Long enough for fits that are begun, written and swapped in.
-        pytest.param(catalog_pb2.SPACE_KIND_FACTORED, 2.5, id="factored"),
+        pytest.param(catalog_pb2.SPACE_KIND_FACTORED, 4.0, id="factored"),
     ],
 )
 def test_what_was_acknowledged_survives_kill_9(

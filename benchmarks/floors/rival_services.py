@@ -17,8 +17,8 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from benchmarks.inside import Inside
-from benchmarks.targets import HttpTarget
+from benchmarks.contents.inside import Inside
+from benchmarks.loads.targets import HttpTarget
 from tashihiki_server.space.base import Vectors
 
 HOST = "127.0.0.1"
@@ -111,7 +111,14 @@ def _running(folder: Path, engine: str) -> Iterator[Rival]:
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "benchmarks.rival_fastapi", str(folder), engine, str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.floors.rival_fastapi",
+        str(folder),
+        engine,
+        str(port),
+    ]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     try:
         _wait(process, port)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import grpc
 
-from benchmarks.alone import block_medians
-from benchmarks.bare_ngt import BareNgt
-from benchmarks.closed_loop import in_turns
-from benchmarks.empty_service import empty_service
-from benchmarks.filled_server import COLLECTION, Filling, filled
-from benchmarks.generated_items import Kind, pair_expressions
-from benchmarks.inside import Inside, look_inside
+from benchmarks.contents.filled_server import COLLECTION, Filling, filled
+from benchmarks.contents.generated_items import Kind, pair_expressions
+from benchmarks.contents.inside import Inside, look_inside
+from benchmarks.floors.bare_ngt import BareNgt
+from benchmarks.floors.empty_service import empty_service
+from benchmarks.loads.alone import block_medians
+from benchmarks.loads.closed_loop import in_turns
+from benchmarks.loads.targets import GrpcTarget
 from benchmarks.results import Table
-from benchmarks.targets import GrpcTarget
 from server_process import ServerProcess, running
 from tashihiki.v1 import composition_pb2, search_pb2, search_pb2_grpc
 from tashihiki_server.service.hits.rerank import CANDIDATES

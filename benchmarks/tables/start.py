@@ -11,10 +11,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.filled_server import Filling, Place, filled
-from benchmarks.generated_items import Kind
+from benchmarks.contents.filled_server import Filling, Place, filled
+from benchmarks.contents.generated_items import Kind
 from benchmarks.results import Table
-from benchmarks.text_queries import COLOURS, SHAPES, text_requests
+from benchmarks.tables.text_queries import COLOURS, SHAPES, text_requests
 from server_process import running
 from tashihiki.v1 import search_pb2
 

@@ -21,11 +21,11 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.bundle import write_bundle
-from benchmarks.filled_server import COLLECTION, SPACES, Filling, fill, settled
-from benchmarks.generated_items import Drawn, Items, Kind, item_id
+from benchmarks.contents.bundle import write_bundle
+from benchmarks.contents.filled_server import COLLECTION, SPACES, Filling, fill, settled
+from benchmarks.contents.generated_items import Drawn, Items, Kind, item_id
+from benchmarks.loads.watch import Watch
 from benchmarks.results import Table
-from benchmarks.watch import Watch
 from server_process import ServerProcess, running
 from tashihiki.v1 import (
     catalog_pb2,

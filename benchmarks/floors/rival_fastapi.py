@@ -1,7 +1,7 @@
 """A plain rival: FastAPI, torch, and faiss or a comparison of everything in numpy.
 
-`python -m benchmarks.rival_fastapi FOLDER ENGINE PORT`: ENGINE names an index file of the folder,
-or is `numpy`.
+`python -m benchmarks.floors.rival_fastapi FOLDER ENGINE PORT`: ENGINE names an index file of the
+folder, or is `numpy`.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.bundle import write_bundle
-from benchmarks.generated import CHUNK, clustered_chunks, summed, unit
+from benchmarks.contents.bundle import write_bundle
+from benchmarks.contents.generated import CHUNK, clustered_chunks, summed, unit
 from benchmarks.results import Table
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.library import Library
@@ -31,7 +31,7 @@ SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 NEIGHBOURS = 10
 QUERIES = 300
 COLLECTION = "items"
-IMAGES = Path(__file__).parent.parent / "docs" / "images"
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 _BATCH = 1000
 
 Facts = dict[str, Any]
@@ -66,7 +66,7 @@ def _measured(count: int, dimension: int, where: str | None) -> Facts:
 
 
 def _in_a_process(step: str, folder: Path, count: int, dimension: int) -> Facts:
-    command = [sys.executable, "-m", "benchmarks.scale", step, str(folder), str(count)]
+    command = [sys.executable, "-m", "benchmarks.tables.scale", step, str(folder), str(count)]
     process = subprocess.Popen([*command, str(dimension)], stdout=subprocess.PIPE, text=True)
     peak = _Peak(process.pid)
     output, _ = process.communicate()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.generated import unit
+from benchmarks.contents.generated import unit
 from tashihiki.v1 import catalog_pb2, composition_pb2
 from tashihiki_server.space.base import Vectors
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.bundle import write_bundle
-from benchmarks.generated_items import Items, Kind
+from benchmarks.contents.bundle import write_bundle
+from benchmarks.contents.generated_items import Items, Kind
 from server_process import ServerProcess, running
 from tashihiki.v1 import catalog_pb2
 from tashihiki_server.space.base import Vectors

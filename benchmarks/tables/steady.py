@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.memory_watch import MemoryWatch
-from benchmarks.open_loop import Calls, Schedule, open_loop
+from benchmarks.loads.memory_watch import MemoryWatch
+from benchmarks.loads.open_loop import Calls, Schedule, open_loop
+from benchmarks.loads.sustained import CALLERS, loaded, parser
 from benchmarks.pictures import figure, save
 from benchmarks.results import Table
-from benchmarks.sustained import CALLERS, loaded, parser
 
 SHARE = 0.7
 # Of the run, at its begin and at its end, over which memory is compared.

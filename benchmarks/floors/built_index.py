@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.generated import Gallery
+from benchmarks.contents.generated import Gallery
 from tashihiki_server.index.base import VectorIndex
 from tashihiki_server.index.calibration import Calibration
 from tashihiki_server.index.opening import open_index

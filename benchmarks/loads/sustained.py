@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from benchmarks.closed_loop import Rate, closed_loop
-from benchmarks.filled_server import Filling, filled
-from benchmarks.generated_items import Kind
+from benchmarks.contents.filled_server import Filling, filled
+from benchmarks.contents.generated_items import Kind
+from benchmarks.loads.closed_loop import Rate, closed_loop
+from benchmarks.loads.targets import GrpcTarget
 from benchmarks.pictures import FOLDER
-from benchmarks.targets import GrpcTarget
-from benchmarks.text_queries import COLOURS, SHAPES, text_requests, unrepeated
+from benchmarks.tables.text_queries import COLOURS, SHAPES, text_requests, unrepeated
 from server_process import ServerProcess, running
 
 CALLERS = 16

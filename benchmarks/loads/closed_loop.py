@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 
-from benchmarks.targets import OK, Target
+from benchmarks.loads.targets import OK, Target
 
 TIMEOUT = 60.0
 WARM_UP_SECONDS = 1.0

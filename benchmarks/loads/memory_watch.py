@@ -7,7 +7,7 @@ import time
 import numpy as np
 import psutil
 
-from benchmarks.watch import Watch
+from benchmarks.loads.watch import Watch
 
 EVERY_SECONDS = 1.0
 

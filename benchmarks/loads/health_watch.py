@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from benchmarks.watch import Watch
+from benchmarks.loads.watch import Watch
 
 EVERY_SECONDS = 0.05
 TIMEOUT = 10.0

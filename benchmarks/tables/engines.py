@@ -26,8 +26,8 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from benchmarks import built_index
-from benchmarks.generated import Gallery, clustered, compositions, factored
+from benchmarks.contents.generated import Gallery, clustered, compositions, factored
+from benchmarks.floors import built_index
 from benchmarks.results import Table
 from tashihiki_server.index.calibration import Calibration
 from tashihiki_server.index.opening import open_index
@@ -37,7 +37,7 @@ NEIGHBOURS = 10
 TARGET = 0.99
 # Of our index: what the build calibrated.
 CHOSEN = "as calibrated"
-IMAGES = Path(__file__).parent.parent / "docs" / "images"
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 Rows = NDArray[np.int64]

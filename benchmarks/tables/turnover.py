@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from benchmarks.bundle import write_bundle
-from benchmarks.generated import clustered, compositions
+from benchmarks.contents.bundle import write_bundle
+from benchmarks.contents.generated import clustered, compositions
 from benchmarks.results import Table
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.collection.collection import Collection
@@ -71,7 +71,7 @@ def _lived(count: int, dimension: int, turnovers: int) -> Facts:
         write_bundle(folder / "bundle", dimension)
         facts: Facts = {}
         for step in STEPS:
-            command = [sys.executable, "-m", "benchmarks.turnover", step, str(folder)]
+            command = [sys.executable, "-m", "benchmarks.tables.turnover", step, str(folder)]
             words = [*command, str(count), str(dimension), str(turnovers)]
             done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
             facts |= json.loads(done.stdout.splitlines()[-1])

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.closed_loop import Rate, in_turns
-from benchmarks.filled_server import Filling, Place, filled
-from benchmarks.generated_items import Kind
+from benchmarks.contents.filled_server import Filling, Place, filled
+from benchmarks.contents.generated_items import Kind
+from benchmarks.loads.closed_loop import Rate, in_turns
+from benchmarks.loads.targets import Connection, GrpcTarget
 from benchmarks.results import Table
-from benchmarks.targets import Connection, GrpcTarget
-from benchmarks.text_queries import CALLERS, COLOURS, SHAPES, text_requests, unrepeated
+from benchmarks.tables.text_queries import CALLERS, COLOURS, SHAPES, text_requests, unrepeated
 from server_process import ServerProcess, running
 from tashihiki_server.encoder.streams import cores
 

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.image_queries import ImagePlan, image_tables
 from benchmarks.results import Table
-from benchmarks.text_queries import TextPlan, text_tables
+from benchmarks.tables.image_queries import ImagePlan, image_tables
+from benchmarks.tables.text_queries import TextPlan, text_tables
 
 
 def main(arguments: Sequence[str] = ()) -> list[Table]:

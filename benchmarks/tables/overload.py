@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.health_watch import HealthWatch
-from benchmarks.open_loop import Calls, Schedule, open_loop
+from benchmarks.loads.health_watch import HealthWatch
+from benchmarks.loads.open_loop import Calls, Schedule, open_loop
+from benchmarks.loads.sustained import CALLERS, loaded, parser
+from benchmarks.loads.targets import OK
 from benchmarks.pictures import figure, save
 from benchmarks.results import Table
-from benchmarks.sustained import CALLERS, loaded, parser
-from benchmarks.targets import OK
 
 REFUSED = "RESOURCE_EXHAUSTED"
 

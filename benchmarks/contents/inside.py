@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.filled_server import COLLECTION, Place
+from benchmarks.contents.filled_server import COLLECTION, Place
 from tashihiki.v1 import search_pb2
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.images import ImageLimits

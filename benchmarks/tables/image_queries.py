@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.alone import block_medians
-from benchmarks.bare_ngt import BareNgt
-from benchmarks.built_index import best
-from benchmarks.closed_loop import Rate, closed_loop
-from benchmarks.encoder import SIZE, write_photos
-from benchmarks.filled_server import COLLECTION, Filling, filled
-from benchmarks.generated_items import Kind
-from benchmarks.inside import look_inside
+from benchmarks.contents.filled_server import COLLECTION, Filling, filled
+from benchmarks.contents.generated_items import Kind
+from benchmarks.contents.inside import look_inside
+from benchmarks.floors.bare_ngt import BareNgt
+from benchmarks.floors.built_index import best
+from benchmarks.loads.alone import block_medians
+from benchmarks.loads.closed_loop import Rate, closed_loop
+from benchmarks.loads.targets import GrpcTarget
 from benchmarks.results import Table
-from benchmarks.targets import GrpcTarget
+from benchmarks.tables.encoder import SIZE, write_photos
 from server_process import ServerProcess, running
 from tashihiki.v1 import composition_pb2, search_pb2
 from tashihiki_server.encoder.base import Encoder

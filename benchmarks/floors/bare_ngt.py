@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.built_index import best
+from benchmarks.floors.built_index import best
 from tashihiki_server.index.ngt import NgtIndex, build_ngt
 from tashihiki_server.space.base import Vectors
 

@@ -22,18 +22,18 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.alone import block_medians
-from benchmarks.built_index import best
-from benchmarks.closed_loop import Rate, in_turns
-from benchmarks.filled_server import COLLECTION, filled
-from benchmarks.generated import unit
-from benchmarks.image_queries import LIMIT, image_requests, photos
-from benchmarks.inside import Inside, look_inside
+from benchmarks.contents.filled_server import COLLECTION, filled
+from benchmarks.contents.generated import unit
+from benchmarks.contents.inside import Inside, look_inside
+from benchmarks.floors.built_index import best
+from benchmarks.floors.rival_services import Rival, rivals, write_content
+from benchmarks.loads.alone import block_medians
+from benchmarks.loads.closed_loop import Rate, in_turns
+from benchmarks.loads.targets import GrpcTarget, Target
 from benchmarks.pictures import FOLDER, figure, save
 from benchmarks.results import Table
-from benchmarks.rival_services import Rival, rivals, write_content
-from benchmarks.targets import GrpcTarget, Target
-from benchmarks.text_queries import text_requests, unrepeated
+from benchmarks.tables.image_queries import LIMIT, image_requests, photos
+from benchmarks.tables.text_queries import text_requests, unrepeated
 from server_process import ServerProcess, running
 from shipped_network import shipped_network
 from tashihiki.v1 import composition_pb2, search_pb2

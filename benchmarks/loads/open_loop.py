@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.targets import OK, Connection, Target
+from benchmarks.loads.targets import OK, Connection, Target
 
 CONNECTIONS = 16
 # From when all clients are ready until their first calls are due.

@@ -1,0 +1,1 @@
+"""What servers and indexes are filled with."""

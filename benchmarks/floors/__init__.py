@@ -1,0 +1,1 @@
+"""What ours is compared with: the bare parts, and other services."""

@@ -1,0 +1,1 @@
+"""How load is put on a server, and what is watched meanwhile."""
