@@ -151,7 +151,10 @@ def _efforts(chosen: Calibration) -> dict[Setting, Calibration]:
     found: dict[Setting, Calibration] = {}
     for factor in (0.05, 0.1, 0.2, 0.4, 0.7, 1.5, 2.5) if chosen.cells else ():
         cells = tuple(
-            {count: max(1, int(rows * factor)) for count, rows in division.items()}
+            tuple(
+                replace(effort, rows={c: max(1, int(n * factor)) for c, n in effort.rows.items()})
+                for effort in division
+            )
             for division in chosen.cells
         )
         found[f"{factor:g} × the rows"] = replace(chosen, cells=cells)

@@ -160,7 +160,7 @@ def _build(
             write_cells(folder, number, cells)
     if best is not Route.GRAPH:
         shutil.rmtree(folder / GRAPH_FOLDER, ignore_errors=True)
-    settings = tuple(cells.settings for cells in divisions) if best is Route.CELLS else ()
+    efforts = tuple(cells.efforts for cells in divisions) if best is Route.CELLS else ()
     return Calibration(
         route=best,
         target=target,
@@ -169,9 +169,9 @@ def _build(
         row_seconds=points[0].seconds / len(vectors),
         graph_tried_at=tried_at,
         points=tuple(replace(p, chosen=p.chosen and p.route is best) for p in points),
-        cells=settings,
+        cells=efforts,
         graph=graph if best is Route.GRAPH else None,
-        fitted=(divider.fitted or Fitted(len(vectors), settings)) if settings else None,
+        fitted=(divider.fitted or Fitted(len(vectors), efforts)) if efforts else None,
     )
 
 

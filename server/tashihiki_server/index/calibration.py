@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from tashihiki_server.index.base import Route
 
@@ -51,16 +51,33 @@ class GraphSetting:
 
 
 @dataclass(frozen=True)
+class Effort:
+    """How much is looked through for queries that lie so near to a cell.
+
+    Attributes:
+        similarity: their least cosine to the nearest centroid.
+        rows: how many of them to compare, by count.
+    """
+
+    similarity: float
+    rows: Mapping[int, int]
+
+
+Efforts: TypeAlias = tuple[Effort, ...]
+"""For the nearest queries first; the last one is for all that are farther off, too."""
+
+
+@dataclass(frozen=True)
 class Fitted:
     """What centroids were worth when they were fitted.
 
     Attributes:
         rows: how many there were.
-        cells: how many of them to compare, by count, for each division.
+        cells: the efforts for each division.
     """
 
     rows: int
-    cells: tuple[Mapping[int, int], ...]
+    cells: tuple[Efforts, ...]
 
 
 @dataclass(frozen=True)
@@ -75,8 +92,7 @@ class Calibration:
         row_seconds: of comparing one row where all are compared.
         graph_tried_at: how many rows there were when a graph was last built; 0 for never.
         points: the curve.
-        cells: how many rows to compare, by count, for each division of the rows; of that route
-            only.
+        cells: the efforts for each division of the rows; of that route only.
         graph: settings by count, of that route only.
         fitted: of the route through cells only; later indexes may take its centroids over.
     """
@@ -88,7 +104,7 @@ class Calibration:
     row_seconds: float = 0.0
     graph_tried_at: int = 0
     points: tuple[Point, ...] = ()
-    cells: tuple[Mapping[int, int], ...] = ()
+    cells: tuple[Efforts, ...] = ()
     graph: Mapping[int, GraphSetting] | None = None
     fitted: Fitted | None = None
 
@@ -126,7 +142,7 @@ class Calibration:
                     Point(**{**point, "route": Route(point["route"])})
                     for point in content["points"]
                 ),
-                cells=_cell_settings(content["cells"]),
+                cells=_efforts(content["cells"]),
                 graph=content["graph"]
                 and {count: GraphSetting(**content["graph"][str(count)]) for count in COUNTS},
                 fitted=_fitted(content.get("fitted")),
@@ -135,13 +151,23 @@ class Calibration:
             raise ValueError(f"this is no calibration: {error!r}") from error
 
 
-def _cell_settings(content: Sequence[Mapping[str, Any]]) -> tuple[Mapping[int, int], ...]:
-    return tuple({count: int(rows[str(count)]) for count in COUNTS} for rows in content)
+def _efforts(content: Sequence[Any]) -> tuple[Efforts, ...]:
+    # An earlier release had one effort for each division, by count.
+    divisions: list[list[dict[str, Any]]] = [
+        [{"similarity": -1.0, "rows": one}] if isinstance(one, dict) else one for one in content
+    ]
+    return tuple(
+        tuple(
+            Effort(float(one["similarity"]), {c: int(one["rows"][str(c)]) for c in COUNTS})
+            for one in division
+        )
+        for division in divisions
+    )
 
 
 def _fitted(content: Mapping[str, Any] | None) -> Fitted | None:
     # An index of an earlier release says nothing of it.
-    return Fitted(int(content["rows"]), _cell_settings(content["cells"])) if content else None
+    return Fitted(int(content["rows"]), _efforts(content["cells"])) if content else None
 
 
 def between(counts: tuple[float, float], count: float) -> float:

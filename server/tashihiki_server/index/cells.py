@@ -5,7 +5,7 @@ Known as an inverted file (Jégou, Douze and Schmid 2011), without compression.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tashihiki_server.index.base import GATHERED, TIE, Mask, Route, RowNumbers, checked_query
-from tashihiki_server.index.calibration import COUNTS, between
+from tashihiki_server.index.calibration import COUNTS, Efforts, between
 from tashihiki_server.space.base import Vectors
 
 # Of the allowed rows: beyond that, comparing all of them is as fast.
@@ -31,41 +31,47 @@ class Cells:
         centroids: (cells, columns), unit length.
         starts: (cells + 1,), where each cell's rows start, and the number of rows.
         rows: (n,), the rows, one cell after the other; None where they are stored in this order.
-        settings: how many rows to compare, by count.
+        efforts: how many rows to compare.
     """
 
     columns: tuple[int, int]
     centroids: Vectors
     starts: RowNumbers
     rows: RowNumbers | None
-    settings: Mapping[int, int]
+    efforts: Efforts
 
-    def order(self, query: Vectors) -> NDArray[np.intp]:
-        """The cells, nearest to a query (d,) first."""
+    def similarities(self, query: Vectors) -> Vectors:
+        """The cosines of a query (d,) to all centroids, (cells,)."""
         start, stop = self.columns
-        return np.argsort(-(self.centroids @ query[start:stop]))
+        found: Vectors = self.centroids @ query[start:stop]
+        return found
 
-    def budget(self, count: float) -> float:
-        """How many rows must be compared where all are allowed."""
-        low, high = (self.settings[step] for step in COUNTS)
+    def budget(self, similarities: Vectors, count: float) -> float:
+        """How many rows must be compared where all are allowed.
+
+        A query that lies among the rows, as an item does, has its neighbours in few cells; a sum
+        may lie where there are none, about as far from many.
+        """
+        nearest = float(similarities.max())
+        effort = next((e for e in self.efforts if nearest >= e.similarity), self.efforts[-1])
+        low, high = (effort.rows[step] for step in COUNTS)
         return max(between((low, high), count), count)
 
-    def allowed_budget(self, count: int, share: float) -> float:
+    def allowed_budget(self, similarities: Vectors, count: int, share: float) -> float:
         """How many allowed rows must be compared, where this share of all rows is allowed.
 
         The best allowed ones are about as far down among all rows as their share says.
         """
-        return max(share * self.budget(count / share), count)
+        return max(share * self.budget(similarities, count / share), count)
 
     @cached_property
     def sizes(self) -> RowNumbers:
         """How many rows each cell has."""
         return np.diff(self.starts)
 
-    def nearest(self, query: Vectors, rows: float) -> NDArray[np.intp]:
-        """As many cells nearest to a query (d,) as have so many rows, by their numbers."""
-        start, stop = self.columns
-        distances = -(self.centroids @ query[start:stop])
+    def nearest(self, similarities: Vectors, rows: float) -> NDArray[np.intp]:
+        """As many of the nearest cells as have so many rows, by their numbers."""
+        distances = -similarities
         wanted = 8 + int(2 * rows * len(distances) / max(self.starts[-1], 1))
         while wanted < len(distances):
             # Sorting the nearest alone is several times as fast.
@@ -99,9 +105,9 @@ class Cells:
             and (self.rows is None or self.rows.shape == (count,))
         )
 
-    def with_settings(self, settings: Mapping[int, int]) -> Cells:
+    def with_efforts(self, efforts: Efforts) -> Cells:
         """The same cells, to be looked through in another measure."""
-        return replace(self, settings=settings)
+        return replace(self, efforts=efforts)
 
 
 class CellsIndex:
@@ -157,22 +163,29 @@ class CellsIndex:
         if not possible or count < 1:
             return np.empty(0, dtype=np.int64)
         cells = self._divisions[division_of(query, self._divisions)]
+        similarities = cells.similarities(query)
         share = possible / len(self)
-        if cells.allowed_budget(count, share) > _MOST * possible:
+        if cells.allowed_budget(similarities, count, share) > _MOST * possible:
             return None
         if allowed is None or possible == len(self):
-            return self.compare(query, count)
-        return self._compare_allowed(cells, query, count, allowed, share)
+            return self._compare_all(cells, similarities, query, count)
+        return self._compare_allowed(cells, similarities, query, count, allowed, share)
 
     def seconds(self, vector: Vectors, count: int) -> float:
         """See `VectorIndex.seconds`."""
         cells = self._divisions[division_of(vector, self._divisions)]
-        return self._row_seconds * min(GATHERED * cells.budget(count), len(self))
+        budget = cells.budget(cells.similarities(vector), count)
+        return self._row_seconds * min(GATHERED * budget, len(self))
 
     def compare(self, query: Vectors, count: int) -> RowNumbers:
         """Candidates where every row is allowed, however many must be compared."""
         cells = self._divisions[division_of(query, self._divisions)]
-        rows = cells.rows_of(cells.nearest(query, cells.budget(count)))
+        return self._compare_all(cells, cells.similarities(query), query, count)
+
+    def _compare_all(
+        self, cells: Cells, similarities: Vectors, query: Vectors, count: int
+    ) -> RowNumbers:
+        rows = cells.rows_of(cells.nearest(similarities, cells.budget(similarities, count)))
         return rows[_best(self._scores(rows, query), count)]
 
     def _scores(self, rows: RowNumbers, query: Vectors) -> Vectors:
@@ -181,13 +194,19 @@ class CellsIndex:
         return np.take(self._vectors, rows, axis=0, mode="clip") @ query
 
     def _compare_allowed(
-        self, cells: Cells, query: Vectors, count: int, allowed: Mask, share: float
+        self,
+        cells: Cells,
+        similarities: Vectors,
+        query: Vectors,
+        count: int,
+        allowed: Mask,
+        share: float,
     ) -> RowNumbers | None:
-        budget = cells.allowed_budget(count, share)
+        budget = cells.allowed_budget(similarities, count, share)
         # A filter that goes with the query must not end the look-up sooner than none.
-        wanted = max(budget / share, cells.budget(count))
+        wanted = max(budget / share, cells.budget(similarities, count))
         while True:
-            rows = cells.rows_of(cells.nearest(query, wanted))
+            rows = cells.rows_of(cells.nearest(similarities, wanted))
             inside = rows[allowed[rows]]
             if len(inside) < _THIN * share * len(rows):
                 return None

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tashihiki_server.index.base import RowNumbers
-from tashihiki_server.index.calibration import Calibration, Fitted
+from tashihiki_server.index.calibration import Calibration, Efforts, Fitted
 from tashihiki_server.index.cells import Cells
 from tashihiki_server.index.kmeans import assign, fit_centroids
 from tashihiki_server.index.opening import read_cells
@@ -62,7 +62,7 @@ class Divider:
         if not _LEAST <= rows / previous.fitted.rows <= _MOST:
             return cls(random)
         try:
-            read = [read_cells(folder, n, {}) for n in range(len(previous.fitted.cells))]
+            read = [read_cells(folder, n, ()) for n in range(len(previous.fitted.cells))]
         except (OSError, ValueError) as error:
             logger.warning("the last index cannot be read again: %s", error)
             return cls(random)
@@ -72,7 +72,7 @@ class Divider:
         return cls(random, previous.fitted, [cells.centroids for cells in read])
 
     def whole(self, vectors: Vectors) -> tuple[Cells, RowNumbers]:
-        """Cells of rows (n, d) without settings, and the order that puts each cell's together."""
+        """Cells of rows (n, d) without efforts, and the order that puts each cell's together."""
         return self._divide(vectors, 0)
 
     def by_columns(self, vectors: Vectors, columns: tuple[int, int], number: int) -> Cells:
@@ -90,7 +90,7 @@ class Divider:
         order = np.argsort(cells, kind="stable")
         sizes = np.bincount(cells, minlength=len(centroids))
         starts = np.append(0, np.cumsum(sizes[sizes > 0]))
-        return Cells((0, vectors.shape[1]), centroids[sizes > 0], starts, None, {}), order
+        return Cells((0, vectors.shape[1]), centroids[sizes > 0], starts, None, ()), order
 
     def worn(self, calibration: Calibration) -> bool:
         """Whether centroids that are used again make searches compare too much."""
@@ -100,12 +100,17 @@ class Divider:
         return not now or now > _WORN * _compared(self.fitted.cells, self.fitted.rows)
 
 
-def _compared(cells: Sequence[Mapping[int, int]], count: int) -> float:
+def _compared(cells: Sequence[Efforts], count: int) -> float:
     """The shares of the rows that are compared, of all divisions together.
 
     One by itself is measured on few compositions; one that was measured on none compares all.
     """
-    return sum(min(rows, count) / count for settings in cells for rows in settings.values())
+    return sum(
+        min(rows, count) / count / len(efforts)
+        for efforts in cells
+        for effort in efforts
+        for rows in effort.rows.values()
+    )
 
 
 def facet_columns(blocks: Sequence[Block]) -> list[tuple[int, int]]:

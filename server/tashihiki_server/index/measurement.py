@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tashihiki_server.index.base import TIE, Route, RowNumbers
-from tashihiki_server.index.calibration import COUNTS, GraphSetting, Point
+from tashihiki_server.index.calibration import COUNTS, Effort, GraphSetting, Point
 from tashihiki_server.index.cells import Cells, CellsIndex, division_of
 from tashihiki_server.index.graph import look_up_size
 from tashihiki_server.index.ngt import NgtIndex
@@ -24,6 +24,9 @@ _SHOWN = (0.8, 0.9, 0.95, 0.995)
 _TIMED = 60
 _WARMING = 3
 _PIECE = 16_384
+# Efforts of a division, and sampled queries for each of them.
+_EFFORTS = 4
+_LEAST_ALIKE = 50
 # More rows than there are.
 _UNKNOWN = 2**40
 
@@ -117,7 +120,7 @@ def rows_needed(trial: Trial, divisions: Sequence[Cells]) -> NDArray[np.int64]:
         division = division_of(query, divisions)
         cells, cell_of = divisions[division], places[division]
         sizes = cells.sizes
-        order = cells.order(query)
+        order = np.argsort(-cells.similarities(query))
         before = np.empty(len(order), dtype=np.int64)
         before[order] = np.cumsum(sizes[order]) - sizes[order]
         needed[number] = before[cell_of[trial.nearest[number]]] + 1
@@ -162,24 +165,33 @@ def least_rows(needed: NDArray[np.int64], recall: float) -> int:
 def measure_cells(
     trial: Trial, divisions: Sequence[Cells], target: float
 ) -> tuple[list[Cells], list[Point]]:
-    """The divisions with settings that reach the target, and the curve; their points are chosen.
+    """The divisions with efforts that reach the target, and the curve; their points are chosen.
 
     Args:
         trial: queries.
-        divisions: see `CellsIndex`; of settings that do not matter.
+        divisions: see `CellsIndex`; of efforts that do not matter.
         target: recall at each of `COUNTS`.
     """
     needed = rows_needed(trial, divisions)
-    groups = _groups(trial.queries, divisions)
+    kinds = [
+        _by_nearness(cells, trial.queries, group)
+        for cells, group in zip(divisions, _groups(trial.queries, divisions), strict=True)
+    ]
     cell_rows = len(trial.vectors) / len(divisions[0].centroids)
     reaching: list[Cells] = []
     points = []
     for recall in sorted({*_SHOWN, target}):
         tried = [
-            cells.with_settings(
-                {count: least_rows(needed[group, :count], recall) for count in COUNTS}
+            cells.with_efforts(
+                tuple(
+                    Effort(
+                        least,
+                        {count: least_rows(needed[alike, :count], recall) for count in COUNTS},
+                    )
+                    for least, alike in kind
+                )
             )
-            for cells, group in zip(divisions, groups, strict=True)
+            for cells, kind in zip(divisions, kinds, strict=True)
         ]
         index = CellsIndex(trial.vectors, tried)
         for count in COUNTS:
@@ -188,13 +200,15 @@ def measure_cells(
                 return index.compare(query, count)
 
             hits = [
-                needed[group, :count] <= cells.settings[count]
-                for cells, group in zip(tried, groups, strict=True)
+                needed[alike, :count] <= effort.rows[count]
+                for cells, kind in zip(tried, kinds, strict=True)
+                for effort, (_, alike) in zip(cells.efforts, kind, strict=True)
             ]
+            compared = np.mean([effort.rows[count] for effort in tried[0].efforts])
             points.append(
                 Point(
                     Route.CELLS,
-                    round(tried[0].settings[count] / cell_rows, 2),
+                    round(float(compared) / cell_rows, 2),
                     count,
                     float(np.concatenate(hits).mean()),
                     median_seconds(search, trial.queries),
@@ -210,6 +224,21 @@ def _groups(queries: Vectors, divisions: Sequence[Cells]) -> list[NDArray[np.int
     """The queries that are looked up in each division."""
     numbers = np.array([division_of(query, divisions) for query in queries])
     return [np.flatnonzero(numbers == number) for number in range(len(divisions))]
+
+
+def _by_nearness(
+    cells: Cells, queries: Vectors, group: NDArray[np.intp]
+) -> list[tuple[float, NDArray[np.intp]]]:
+    """A division's queries in parts of the same size, nearest to their cells first.
+
+    Each with the least similarity to the nearest centroid in it; the last part takes all others.
+    """
+    nearest = np.array([cells.similarities(queries[number]).max() for number in group])
+    parts = np.array_split(
+        np.argsort(-nearest, kind="stable"), min(max(len(group) // _LEAST_ALIKE, 1), _EFFORTS)
+    )
+    leasts = [float(nearest[part].min()) for part in parts[:-1]]
+    return [(least, group[part]) for least, part in zip([*leasts, -1.0], parts, strict=True)]
 
 
 # Graph

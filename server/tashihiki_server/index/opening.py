@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from tashihiki_server.index.base import Route, VectorIndex
-from tashihiki_server.index.calibration import Calibration
+from tashihiki_server.index.calibration import Calibration, Efforts
 from tashihiki_server.index.cells import Cells, CellsIndex
 from tashihiki_server.index.graph import GraphIndex
 from tashihiki_server.index.ngt import NgtIndex
@@ -39,8 +38,8 @@ def open_index(folder: Path, vectors: Vectors, calibration: Calibration) -> Vect
         return CellsIndex(
             vectors,
             [
-                read_cells(folder, number, settings)
-                for number, settings in enumerate(calibration.cells)
+                read_cells(folder, number, efforts)
+                for number, efforts in enumerate(calibration.cells)
             ],
             calibration.row_seconds,
         )
@@ -52,7 +51,7 @@ def open_index(folder: Path, vectors: Vectors, calibration: Calibration) -> Vect
 
 
 def write_cells(folder: Path, number: int, cells: Cells) -> None:
-    """Writes a division's files, all but its settings."""
+    """Writes a division's files, all but its efforts."""
     # No rows where they are stored in this order; npz has no None.
     rows = np.empty(0, dtype=np.int64) if cells.rows is None else cells.rows
     np.savez(
@@ -70,7 +69,7 @@ def remove_cells(folder: Path) -> None:
         path.unlink()
 
 
-def read_cells(folder: Path, number: int, settings: Mapping[int, int]) -> Cells:
+def read_cells(folder: Path, number: int, efforts: Efforts) -> Cells:
     """Reads what `write_cells` wrote.
 
     Raises:
@@ -84,7 +83,7 @@ def read_cells(folder: Path, number: int, settings: Mapping[int, int]) -> Cells:
         raise ValueError(f"{path.name} holds no cells: {error}") from error
     start, stop = parts["columns"].tolist()
     rows = parts["rows"] if len(parts["rows"]) else None
-    return Cells((start, stop), parts["centroids"], parts["starts"], rows, settings)
+    return Cells((start, stop), parts["centroids"], parts["starts"], rows, efforts)
 
 
 def _cells_file(folder: Path, number: int) -> Path:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar, cast
 
 import grpc
@@ -157,7 +158,7 @@ class Calls:
 
         return call
 
-    def _refusal(self) -> TashihikiError | None:
+    def _refusal(self) -> ResourceExhaustedError | None:
         return self._pulse.refusal() or self._workers.refusal()
 
     def _bounded(self, response: _Response) -> _Response:
@@ -177,7 +178,7 @@ class _Handler(grpc.GenericRpcHandler):
     def __init__(
         self,
         methods: Mapping[str, _MethodHandler],
-        refusal: Callable[[], TashihikiError | None],
+        refusal: Callable[[], ResourceExhaustedError | None],
     ) -> None:
         self._methods = methods
         self._refusal = refusal
@@ -185,12 +186,20 @@ class _Handler(grpc.GenericRpcHandler):
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> _MethodHandler | None:
         found = self._methods.get(handler_call_details.method)
         refusal = None if found is None else self._refusal()
-        return found if refusal is None else _refusing(refusal)
+        if refusal is None:
+            return found
+        delay = None if refusal.retry_delay is None else round(refusal.retry_delay, 2)
+        return _refusing(refusal.message, refusal.reason, refusal.remedy, delay)
 
 
-def _refusing(refusal: TashihikiError) -> _MethodHandler:
+# Who has more to refuse than to answer must be quick about it.
+@lru_cache(maxsize=100)
+def _refusing(message: str, reason: str, remedy: str, retry_delay: float | None) -> _MethodHandler:
+    refusal = ResourceExhaustedError(message, reason=reason, remedy=remedy, retry_delay=retry_delay)
+    status = rpc_status.to_status(to_status(refusal))
+
     async def refuse(_: object, context: _Context) -> None:
-        await context.abort_with_status(rpc_status.to_status(to_status(refusal)))
+        await context.abort_with_status(status)
 
     # One that takes a stream of requests need not read any.
     return grpc.stream_unary_rpc_method_handler(refuse)
