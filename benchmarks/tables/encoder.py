@@ -109,7 +109,9 @@ class Measurement:
 
 def measure() -> Measurement:
     """Measures; the rivals of each table take turns."""
-    encoder, network = OpenVinoEncoder(SHIPPED_ENCODER), shipped_network()
+    divisions, network = _divisions(), shipped_network()
+    (chosen,) = (one.streams for one in divisions if one.chosen)
+    encoder = OpenVinoEncoder(SHIPPED_ENCODER, chosen)
     size = encoder.manifest.input_size
     with tempfile.TemporaryDirectory() as folder:
         files = write_photos(Path(folder), PICTURES)
@@ -121,7 +123,7 @@ def measure() -> Measurement:
             passes=_passes(encoder, network, pixels),
             crowd=_crowd(encoder, network, pixels),
             bulk=_bulk(encoder, network, files),
-            divisions=_divisions(),
+            divisions=divisions,
         )
 
 

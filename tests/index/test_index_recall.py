@@ -99,6 +99,14 @@ def test_items_alone(case: tuple[Built, Rows]) -> None:
     assert recall(built, items, 10)[0] >= TARGET - SLACK
 
 
+def test_what_is_unlike_all_rows_is_found_all_the_same(case: tuple[Built, Rows]) -> None:
+    built, _ = case
+    if built.calibration.route is Route.GRAPH:
+        pytest.skip("a graph cannot tell such a query from others")
+    strange = unit(np.random.default_rng(8).normal(size=(60, built.rows.shape[1])))
+    assert recall(built, strange.astype(np.float32), 10)[0] >= TARGET - SLACK
+
+
 def test_one_facet_alone_has_cells_of_its_own(case: tuple[Built, Rows]) -> None:
     built, _ = case
     if len(built.calibration.cells) < 2:
@@ -108,9 +116,10 @@ def test_one_facet_alone_has_cells_of_its_own(case: tuple[Built, Rows]) -> None:
         lone = np.zeros((60, built.rows.shape[1]), dtype=np.float32)
         lone[:, start:stop] = built.rows[random.integers(len(built.rows), size=60), start:stop]
         found, answered = recall(built, unit(lone), 10)
-        # An item's block is a harder query than the prototypes that the build tries.
+        # An item's block is a harder query than the prototypes that the build tries; one that lies
+        # farther off than any of them is compared with all.
         assert found >= TARGET - 0.02
-        assert answered > 0.9
+        assert answered > 0.5
 
 
 def test_the_candidates_are_few(case: tuple[Built, Rows]) -> None:

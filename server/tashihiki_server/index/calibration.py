@@ -64,7 +64,7 @@ class Effort:
 
 
 Efforts: TypeAlias = tuple[Effort, ...]
-"""For the nearest queries first; the last one is for all that are farther off, too."""
+"""For the nearest queries first. What lies farther off than any that was sampled has none."""
 
 
 @dataclass(frozen=True)

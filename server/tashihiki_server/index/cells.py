@@ -50,10 +50,13 @@ class Cells:
         """How many rows must be compared where all are allowed.
 
         A query that lies among the rows, as an item does, has its neighbours in few cells; a sum
-        may lie where there are none, about as far from many.
+        may lie where there are none, about as far from many. Where one lies farther off than any
+        that was sampled, as a picture unlike all items does, nothing is known of it: all.
         """
         nearest = float(similarities.max())
-        effort = next((e for e in self.efforts if nearest >= e.similarity), self.efforts[-1])
+        effort = next((e for e in self.efforts if nearest >= e.similarity), None)
+        if effort is None:
+            return float(self.starts[-1])
         low, high = (effort.rows[step] for step in COUNTS)
         return max(between((low, high), count), count)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tashihiki_server.index.base import TIE, Route, RowNumbers
-from tashihiki_server.index.calibration import COUNTS, Effort, GraphSetting, Point
+from tashihiki_server.index.calibration import COUNTS, Effort, Efforts, GraphSetting, Point
 from tashihiki_server.index.cells import Cells, CellsIndex, division_of
 from tashihiki_server.index.graph import look_up_size
 from tashihiki_server.index.ngt import NgtIndex
@@ -182,15 +182,7 @@ def measure_cells(
     points = []
     for recall in sorted({*_SHOWN, target}):
         tried = [
-            cells.with_efforts(
-                tuple(
-                    Effort(
-                        least,
-                        {count: least_rows(needed[alike, :count], recall) for count in COUNTS},
-                    )
-                    for least, alike in kind
-                )
-            )
+            cells.with_efforts(_efforts(needed, kind, recall))
             for cells, kind in zip(divisions, kinds, strict=True)
         ]
         index = CellsIndex(trial.vectors, tried)
@@ -226,19 +218,30 @@ def _groups(queries: Vectors, divisions: Sequence[Cells]) -> list[NDArray[np.int
     return [np.flatnonzero(numbers == number) for number in range(len(divisions))]
 
 
+def _efforts(
+    needed: NDArray[np.int64], kind: Sequence[tuple[float, NDArray[np.intp]]], recall: float
+) -> Efforts:
+    """For each part of a division's queries, never less than for those that lie nearer."""
+    efforts = []
+    most = dict.fromkeys(COUNTS, 1)
+    for least, alike in kind:
+        most = {c: max(most[c], least_rows(needed[alike, :c], recall)) for c in COUNTS}
+        efforts.append(Effort(least, most))
+    return tuple(efforts)
+
+
 def _by_nearness(
     cells: Cells, queries: Vectors, group: NDArray[np.intp]
 ) -> list[tuple[float, NDArray[np.intp]]]:
     """A division's queries in parts of the same size, nearest to their cells first.
 
-    Each with the least similarity to the nearest centroid in it; the last part takes all others.
+    Each with the least similarity to the nearest centroid in it.
     """
     nearest = np.array([cells.similarities(queries[number]).max() for number in group])
     parts = np.array_split(
         np.argsort(-nearest, kind="stable"), min(max(len(group) // _LEAST_ALIKE, 1), _EFFORTS)
     )
-    leasts = [float(nearest[part].min()) for part in parts[:-1]]
-    return [(least, group[part]) for least, part in zip([*leasts, -1.0], parts, strict=True)]
+    return [(float(nearest[part].min(initial=1.0)), group[part]) for part in parts]
 
 
 # Graph
