@@ -1,7 +1,8 @@
 """A batch job: many queries at once, but not too many; stopped and begun again, it goes on.
 
 `python examples/batch_job.py localhost:50051 answers.jsonl` asks the demo for every person with
-every expression and writes one line of JSON for each query.
+every expression and writes one line of JSON for each query. What is wrong with a query is a line
+too; where that passes by itself, the next run asks again, and the last line of a query counts.
 """
 
 from __future__ import annotations
@@ -18,16 +19,33 @@ from rich.progress import Progress
 
 from tashihiki import (
     AsyncClient,
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InternalError,
     InvalidArgumentError,
+    NotFoundError,
     ResourceExhaustedError,
     SearchResult,
+    TashihikiError,
     UnavailableError,
+    attribute,
 )
 
 COLLECTION = "faces"
 AT_ONCE = 8
 # Seconds; then the job ends, to be begun again.
 PAUSES = (2.0, 4.0, 8.0, 16.0)
+# Errors of one query, which the others may do without, but for
+OF_A_QUERY = (
+    InvalidArgumentError,
+    NotFoundError,
+    FailedPreconditionError,
+    DeadlineExceededError,
+    InternalError,
+)
+# what is wrong with the collection: no query can be answered then.
+OF_ALL = {"UNKNOWN_COLLECTION", "COLLECTION_DAMAGED", "CATALOGUE_DAMAGED", "CATALOGUE_UNREADABLE"}
+PASSING = {"PROTOTYPE_PENDING", "FACET_PENDING", "DEADLINE_EXCEEDED"}
 
 
 async def run(address: str, queries: Sequence[str], out: Path) -> int:
@@ -39,7 +57,7 @@ async def run(address: str, queries: Sequence[str], out: Path) -> int:
         out: JSON Lines; a line is added for each query as soon as it is answered.
 
     Returns:
-        How many were answered by this run.
+        How many this run wrote a line for.
 
     Raises:
         TashihikiError: no query can be answered, as when the server stays away.
@@ -62,7 +80,7 @@ async def run(address: str, queries: Sequence[str], out: Path) -> int:
             return sum(await asyncio.gather(*(work() for _ in range(AT_ONCE))))
 
 
-async def ask(client: AsyncClient, query: str) -> SearchResult | InvalidArgumentError:
+async def ask(client: AsyncClient, query: str) -> SearchResult | TashihikiError:
     """The answer, or what is wrong with the query.
 
     The client repeats a call within its deadline by itself. A server that is busy or away for
@@ -70,20 +88,28 @@ async def ask(client: AsyncClient, query: str) -> SearchResult | InvalidArgument
     """
     for pause in PAUSES:
         try:
-            return await client.search(COLLECTION, query, limit=5)
-        except InvalidArgumentError as error:
-            return error
+            return await ask_once(client, query)
         except (ResourceExhaustedError, UnavailableError) as error:
             if error.retry_delay is None and not isinstance(error, UnavailableError):
                 raise
             await asyncio.sleep(max(pause, error.retry_delay or 0.0))
-    return await client.search(COLLECTION, query, limit=5)
+    return await ask_once(client, query)
 
 
-def write(file: TextIO, query: str, answer: SearchResult | InvalidArgumentError) -> None:
+async def ask_once(client: AsyncClient, query: str) -> SearchResult | TashihikiError:
+    """The answer, or what is wrong with this query; raises what is wrong for all of them."""
+    try:
+        return await client.search(COLLECTION, query, limit=5)
+    except OF_A_QUERY as error:
+        if error.reason in OF_ALL:
+            raise
+        return error
+
+
+def write(file: TextIO, query: str, answer: SearchResult | TashihikiError) -> None:
     """Adds a line, at once: it is what a job that is killed goes on from."""
     line: dict[str, Any] = {"query": query}
-    if isinstance(answer, InvalidArgumentError):
+    if isinstance(answer, TashihikiError):
         line["error"] = {"reason": answer.reason, "message": answer.message}
     else:
         line["hits"] = [{"id": hit.id, "similarity": hit.similarity} for hit in answer]
@@ -92,7 +118,7 @@ def write(file: TextIO, query: str, answer: SearchResult | InvalidArgumentError)
 
 
 def answered(out: Path) -> Iterator[str]:
-    """The queries that the file has an answer for; cuts off a last line that is not whole."""
+    """The queries that need not be asked again; cuts off a last line that is not whole."""
     with suppress(FileNotFoundError), out.open("rb+") as file:
         end = 0
         for line in file:
@@ -100,7 +126,9 @@ def answered(out: Path) -> Iterator[str]:
                 file.truncate(end)
                 break
             end += len(line)
-            yield json.loads(line)["query"]
+            answer = json.loads(line)
+            if answer.get("error", {}).get("reason") not in PASSING:
+                yield answer["query"]
 
 
 async def every_combination(address: str) -> list[str]:
@@ -108,7 +136,8 @@ async def every_combination(address: str) -> list[str]:
     async with AsyncClient(address) as client:
         facets = {one.facet: one.values for one in await client.attributes(COLLECTION)}
     return [
-        f"person:{person.value} + expression:{expression.value}"
+        # As text, with quotes where a value needs them.
+        repr(attribute("person", person.value) + attribute("expression", expression.value))
         for person in facets["person"]
         for expression in facets["expression"]
     ]

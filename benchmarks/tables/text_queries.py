@@ -72,15 +72,15 @@ def text_requests(kind: Kind) -> list[search_pb2.SearchRequest]:
 
 
 def unrepeated(
-    requests: Sequence[search_pb2.SearchRequest], times: int = 4
+    requests: Sequence[search_pb2.SearchRequest], least: int = 4800
 ) -> list[search_pb2.SearchRequest]:
-    """The same ones again and again, no two alike: each time with another minimum similarity.
+    """At least so many, no two alike: the same ones, each time with another minimum similarity.
 
     There is nothing below it. A server that gives answers again has none for these, as long as it
     remembers fewer.
     """
     made = []
-    for number in range(times):
+    for number in range(-(-least // len(requests))):
         for request in requests:
             made.append(search_pb2.SearchRequest(min_similarity=1e-6 * number - 1.0))
             made[-1].MergeFrom(request)

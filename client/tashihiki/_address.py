@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 
 from tashihiki.errors import InvalidArgumentError
@@ -11,6 +12,11 @@ DEFAULT_PORT = 50051
 
 _URL = re.compile(r"(https?|grpcs?)://", re.IGNORECASE)
 _HOST = re.compile(r"[^:/,\[\]]+|\[[^\]]+\]")
+
+
+def default_address() -> str:
+    """Where the server is unless a caller says so."""
+    return os.environ.get("TASHIHIKI_SERVER") or f"localhost:{DEFAULT_PORT}"
 
 
 def complete_address(target: str) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # A notebook keeps what it shows.
 MAX_HITS = 100
+# Of a table, besides the id and the similarity.
+MAX_COLUMNS = 30
 _MAX_TEXT = 80
 _EDGE = 128
 
@@ -38,7 +40,14 @@ def result_html(result: SearchResult) -> str:
         cards = "".join(map(_card, shown))
         parts.append(f'<div style="{_STRIP}">{cards}</div>')
     elif shown:
-        parts.append(_hits_table(shown))
+        facets = sorted({facet for hit in shown for facet in hit.attributes})
+        keys = sorted({key for hit in shown for key in hit.metadata})
+        left_out = len(facets) + len(keys) - MAX_COLUMNS
+        facets = facets[:MAX_COLUMNS]
+        keys = keys[: MAX_COLUMNS - len(facets)]
+        parts.append(_hits_table(shown, facets, keys))
+        if left_out > 0:
+            parts.append(_note(f"… and {left_out} more columns."))
         parts.append(_note("With include_thumbnails=True the hits are shown as pictures."))
     else:
         parts.append(_note("No hits."))
@@ -89,9 +98,7 @@ def _similarity(hit: Hit) -> str:
     return f"similarity {hit.similarity:.3f}{posterior}"
 
 
-def _hits_table(hits: Sequence[Hit]) -> str:
-    facets = sorted({facet for hit in hits for facet in hit.attributes})
-    keys = sorted({key for hit in hits for key in hit.metadata})
+def _hits_table(hits: Sequence[Hit], facets: Sequence[str], keys: Sequence[str]) -> str:
     rows = [
         [
             hit.id,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tashihiki import _batches, _calls
+from tashihiki._address import default_address
 from tashihiki._channel import ChannelOptions
 from tashihiki._connection import Connection, Settings
 from tashihiki._discovery import DiscoveryVerbs
@@ -50,7 +51,7 @@ class Client(DiscoveryVerbs, MaintenanceVerbs):
 
     def __init__(
         self,
-        target: str = "localhost:50051",
+        target: str | None = None,
         *,
         timeout: float = 10.0,
         tls: TLSConfig | None = None,
@@ -63,7 +64,8 @@ class Client(DiscoveryVerbs, MaintenanceVerbs):
 
         Args:
             target: `host:port` (port 50051 when left out), or any gRPC name; calls go round
-                its addresses in turn.
+                its addresses in turn. None for the environment's TASHIHIKI_SERVER, else
+                localhost:50051.
             timeout: seconds for each call, its retries included.
             tls: encryption; none when None.
             retry: retries of UNAVAILABLE, and of what a busy server refused.
@@ -74,7 +76,7 @@ class Client(DiscoveryVerbs, MaintenanceVerbs):
         """
         self._connection = Connection(
             Settings(
-                target,
+                default_address() if target is None else target,
                 timeout,
                 tls,
                 retry or RetryConfig(),

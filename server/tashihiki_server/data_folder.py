@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from tashihiki.errors import FailedPreconditionError
-from tashihiki_server.durable import write_json
+from tashihiki_server.durable import read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +103,7 @@ def bring_up_to_date(folder: Path, newest: int = FORMAT, upgrades: Upgrades = UP
 def read_format(folder: Path) -> int | str:
     """The format that a folder says it has, or in words why it says none."""
     try:
-        found = json.loads((folder / FORMAT_FILE).read_text(encoding="utf-8"))["format"]
+        found = read_json(folder / FORMAT_FILE)["format"]
     except FileNotFoundError:
         return "missing"
     except (ValueError, KeyError, TypeError):

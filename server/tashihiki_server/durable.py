@@ -54,6 +54,19 @@ def sync_tree(folder: Path) -> None:
     sync(folder)
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file says.
+
+    Raises:
+        OSError: when it cannot be read.
+        ValueError: when it is no JSON, or nested too deep.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("its values are nested too deep") from error
+
+
 def json_checksum(content: Mapping[str, Any]) -> str:
     """SHA-256 in hex of what a JSON file says but for its own `checksum`."""
     facts = {name: fact for name, fact in content.items() if name != "checksum"}

@@ -7,7 +7,6 @@ written meanwhile, and one moment puts it in the place of the first.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -23,7 +22,7 @@ from tashihiki_server.collection.collection import Collection
 from tashihiki_server.collection.derived import forget_derived
 from tashihiki_server.collection.encoder_progress import EncoderProgress
 from tashihiki_server.collection.settings import CollectionSettings
-from tashihiki_server.durable import json_checksum, sync, write_json
+from tashihiki_server.durable import json_checksum, read_json, sync, write_json
 from tashihiki_server.encoder.base import Encoder
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.images import ImageLimits
@@ -357,7 +356,7 @@ def read_change(folder: Path) -> str:
     Raises:
         OSError, ValueError, KeyError, TypeError, AttributeError: for none, or a damaged one.
     """
-    content = json.loads((folder / CHANGE_FILE).read_text(encoding="utf-8"))
+    content = read_json(folder / CHANGE_FILE)
     if content.pop("checksum") != json_checksum(content):
         raise ValueError("it has changed since it was written")
     return str(content["encoder"])

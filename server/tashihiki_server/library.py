@@ -18,7 +18,7 @@ from tashihiki.errors import (
     ResourceExhaustedError,
     TashihikiError,
 )
-from tashihiki_server.bounds import check_name
+from tashihiki_server.bounds import MAX_NAME_LENGTH, check_name
 from tashihiki_server.catalogue.sqlite import SqliteCatalogue
 from tashihiki_server.collection.background import Background
 from tashihiki_server.collection.collection import Collection
@@ -231,9 +231,12 @@ class Library:
                 details=fault.details,
             )
         known = {*self._collections, *self._faults}
-        candidates = similar(name, known) or sorted(known)
+        # What is like a long name takes long to find.
+        long = len(name) > MAX_NAME_LENGTH
+        candidates = (not long and similar(name, known)) or sorted(known)
+        shown = f"{name[:MAX_NAME_LENGTH]}…" if long else name
         raise NotFoundError(
-            f"no collection {name!r}",
+            f"no collection {shown!r}",
             reason="UNKNOWN_COLLECTION",
             field="collection",
             remedy=f"There is {', '.join(candidates)}." if candidates else "Create it first.",

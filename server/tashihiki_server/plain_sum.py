@@ -6,8 +6,8 @@ Computed from what a client fetches, whatever space is in force.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +30,24 @@ class Embeddings:
         ids: of the items.
         attributes: facet to value, for each.
         rows: (n, d), unit length, float32.
+        aliases: per facet, other names of values, as the collection has them.
     """
 
     ids: Sequence[str]
     attributes: Sequence[Mapping[str, str]]
     rows: NDArray[np.float32]
+    aliases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def folded(self) -> Iterator[dict[str, str]]:
+        """Facet to value of each item, both folded and aliases replaced by what they stand for."""
+        meant = {
+            (fold(facet), fold(alias)): fold(value)
+            for facet, names in self.aliases.items()
+            for alias, value in names.items()
+        }
+        for attributes in self.attributes:
+            pairs = ((fold(facet), fold(value)) for facet, value in attributes.items())
+            yield {facet: meant.get((facet, value), value) for facet, value in pairs}
 
 
 def check_size(collection: Collection) -> None:
@@ -82,11 +95,11 @@ def nearest(
     """
     if not len(embeddings.ids):
         return []
-    codes = _codes(embeddings)
+    labels = list(embeddings.folded())
+    codes = _codes(labels)
     asked = [_asked(term, operands.get(place), codes) for place, term in enumerate(terms)]
-    space = SumSpace(
-        embeddings.rows.shape[1], _prototypes(embeddings, codes, _facets(asked)), keep_negative
-    )
+    prototypes = _prototypes(embeddings.rows, labels, codes, _facets(asked))
+    space = SumSpace(embeddings.rows.shape[1], prototypes, keep_negative)
     similarities = embeddings.rows @ space.compose(asked).vector
     found: list[tuple[int, float]] = []
     for row in np.argsort(-similarities, kind="stable").tolist():
@@ -114,12 +127,11 @@ def _facets(terms: Sequence[SpaceTerm]) -> set[str]:
     return named | {term.facet for term in terms if isinstance(term, IgnoreTerm)}
 
 
-def _codes(embeddings: Embeddings) -> dict[tuple[str, str], AttributeKey]:
+def _codes(labels: Sequence[Mapping[str, str]]) -> dict[tuple[str, str], AttributeKey]:
     codes: dict[tuple[str, str], AttributeKey] = {}
     sizes: dict[str, int] = defaultdict(int)
-    for attributes in embeddings.attributes:
-        for name, value in attributes.items():
-            pair = fold(name), fold(value)
+    for attributes in labels:
+        for pair in attributes.items():
             if pair not in codes:
                 codes[pair] = AttributeKey(pair[0], sizes[pair[0]])
                 sizes[pair[0]] += 1
@@ -127,13 +139,14 @@ def _codes(embeddings: Embeddings) -> dict[tuple[str, str], AttributeKey]:
 
 
 def _prototypes(
-    embeddings: Embeddings,
+    rows: NDArray[np.float32],
+    labels: Sequence[Mapping[str, str]],
     codes: Mapping[tuple[str, str], AttributeKey],
     facets: set[str],
 ) -> Prototypes:
     members: dict[AttributeKey, list[int]] = defaultdict(list)
-    for row, attributes in enumerate(embeddings.attributes):
-        for name, value in attributes.items():
-            if fold(name) in facets:
-                members[codes[fold(name), fold(value)]].append(row)
-    return Prototypes({key: prototype(embeddings.rows[rows]) for key, rows in members.items()})
+    for row, attributes in enumerate(labels):
+        for facet, value in attributes.items():
+            if facet in facets:
+                members[codes[facet, value]].append(row)
+    return Prototypes({key: prototype(rows[chosen]) for key, chosen in members.items()})

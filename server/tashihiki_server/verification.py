@@ -75,15 +75,20 @@ def verify(folder: Path, advanced: Advanced = lambda part, share: None) -> list[
         One finding or more for each part, in the order in which a start reads them.
 
     Raises:
-        FailedPreconditionError: DATA_FOLDER_IN_USE, or DATA_FOLDER_UNUSABLE where there is none.
+        FailedPreconditionError: DATA_FOLDER_IN_USE, or DATA_FOLDER_UNUSABLE where there is none or
+            it is another folder.
     """
     if not folder.is_dir():
         raise unusable(folder, "there is no such folder", "Name the server's folder with --data.")
-    with closing(lock_folder(folder)):
-        try:
+    try:
+        # Before the lock, which would be left in somebody's folder of photos.
+        if not any((folder / name).exists() for name in (FORMAT_FILE, COLLECTIONS)):
+            why = f"it is no data folder, since it has no {FORMAT_FILE}"
+            raise unusable(folder, why, "Name the server's folder with --data; is its disk there?")
+        with closing(lock_folder(folder)):
             return list(_Verification(folder, advanced).findings())
-        except OSError as error:
-            raise unusable(folder, str(error)) from error
+    except OSError as error:
+        raise unusable(folder, str(error)) from error
 
 
 class _Verification:
@@ -118,8 +123,6 @@ class _Verification:
                 "this release does not open the folder",
                 "use the release that wrote it",
             )
-        if found == "missing" and not (self._folder / COLLECTIONS).exists():
-            return Finding(FORMAT_FILE, "sound", "an empty folder")
         return Finding(
             FORMAT_FILE,
             "damaged",

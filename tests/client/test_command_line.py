@@ -186,6 +186,33 @@ def test_control_characters_do_not_reach_the_terminal(
     assert "\x1b" not in capsys.readouterr().out
 
 
+def test_ids_are_shown_as_they_are_but_for_what_steers_a_terminal(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = "a\N{NO-BREAK SPACE}👩\N{ZERO WIDTH JOINER}🚀\N{SOFT HYPHEN}b"
+    steering = "\x9b31m\N{RIGHT-TO-LEFT OVERRIDE}\N{LEFT-TO-RIGHT ISOLATE}\N{LINE SEPARATOR}\x7f"
+    server.answer(
+        "ListItems", catalog_pb2.ListItemsResponse(items=[catalog_pb2.Item(id=kept + steering)])
+    )
+    assert run("items", "items") == 0
+    shown = capsys.readouterr().out
+    assert kept in shown
+    assert not set(steering.replace("31m", "")) & set(shown)
+
+
+def test_json_escapes_the_controls_that_a_terminal_obeys(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer(
+        "ListItems", catalog_pb2.ListItemsResponse(items=[catalog_pb2.Item(id="猫\x9b31m\x7f")])
+    )
+    assert run("items", "items", "--json") == 0
+    shown = capsys.readouterr().out
+    assert json.loads(shown)["id"] == "猫\x9b31m\x7f"
+    assert not {"\x9b", "\x7f"} & set(shown)
+    assert "猫" in shown
+
+
 def test_json_for_scripts(server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
     server.answer("Search", ANSWER)
     assert run("search", "items", "red", "--json") == 0
@@ -337,7 +364,7 @@ def test_errors_of_the_server_exit_with_1(
         "  help: Start one with `tashihiki serve`, or name another with --server"
         " or TASHIHIKI_SERVER.",
     ]
-    assert run("items", "items", "--server", "http://localhost:1") == 1
+    assert run("items", "items", "--server", "http://localhost:1") == 2
     assert "Write host:port." in capsys.readouterr().err
 
 
@@ -388,7 +415,7 @@ def test_a_missing_package_is_named(extra: str, capsys: pytest.CaptureFixture[st
     assert ended.value.code == 1
     error = capsys.readouterr().err
     assert f"serve needs more than is installed (tashihiki_{extra}.not_there)" in error
-    assert f"pip install 'tashihiki[{extra}]'" in error
+    assert f"pip install -e '.[{extra}]'" in error
 
 
 PLUGIN = """
@@ -479,5 +506,5 @@ def test_a_sheet_without_pillow_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     assert run("search", "items", "red", "--sheet", "sheet.png") == 1
-    assert "pip install 'tashihiki[sheet]'" in capsys.readouterr().err
+    assert "pip install -e '.[sheet]'" in capsys.readouterr().err
     assert not server.calls

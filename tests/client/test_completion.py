@@ -18,6 +18,7 @@ COMMAND = str(Path(sys.executable).with_name("tashihiki"))
 def completed(server: str, line: str, shell: str = "bash") -> list[str]:
     """The words for the place after the last blank of `line`."""
     bash = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    # zsh reads the same variable as fish, and no action.
     fish = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
     asked = {"_TASHIHIKI_COMPLETE": f"complete_{shell}", "TASHIHIKI_SERVER": server}
     done = subprocess.run(
@@ -69,6 +70,21 @@ def test_the_facets_are_those_of_the_collection_before(stocked: ScriptedServer) 
         "product"
     ]
     assert [request.collection for request in stocked.received("ListAttributes")] == ["items"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_no_shell_is_given_a_name_that_it_would_run(shell: str, server: ScriptedServer) -> None:
+    wicked = (
+        *(r"\$(touch x)", "$(touch x)", "`touch x`", "a;b", "a|b", "a&b", "a>b", "a b", "a*"),
+        *("a?", "[a]", "{a,b}", "~a", "!a", "#a", "a\\", "a'b", 'a"b', "=ls", "-a", "a:b"),
+        *("a\n", "a\nb", "a\tb", "a\x1b[2J", ""),
+    )
+    facets = [catalog_pb2.FacetSummary(facet=name) for name in (*wicked, "farbe_2.größe-色")]
+    server.answer("ListAttributes", catalog_pb2.ListAttributesResponse(facets=facets))
+    line = "tashihiki attributes items --facet "
+    (answer,) = completed(server.target, line, shell)
+    wanted = "farbe_2.größe-色"
+    assert answer == (f"""_arguments '*: :(("{wanted}"))'""" if shell == "zsh" else wanted)
 
 
 def test_without_a_server_there_is_nothing_and_no_noise() -> None:

@@ -182,6 +182,51 @@ def test_a_file_that_is_named_has_to_be_there(
     assert "not/there.toml" in error
 
 
+def test_a_folder_that_cannot_be_looked_into_has_no_file(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Nobody can look into a folder with so long a name, not even root.
+    monkeypatch.setenv("XDG_CONFIG_HOME", "x" * 300)
+    assert in_force(capsys, "search")["--limit"]["value"] == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "advised"),
+    [
+        ("[search]\nlimt = 5\n", ["config", "search"]),
+        ("[snapshot]\njson = true\n", ["config", "snapshot"]),
+        ("limt = 5\n", ["config", "--example"]),
+        (f"a = {'[' * 10_000}", ["config", "--example"]),
+        (None, ["config", "--example"]),
+    ],
+)
+def test_what_a_refusal_advises_works_beside_the_faulty_file(
+    text: str | None,
+    advised: list[str],
+    server: ScriptedServer,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if text is not None:
+        write(text, "mine.toml")
+    assert run("--config", "mine.toml", "items", "items") == 2
+    refused = capsys.readouterr().err
+    assert refused.startswith("error: CONFIGURATION_")
+    assert run("--config", "mine.toml", *advised) == 0
+    told = capsys.readouterr()
+    assert told.err == refused.replace("error: ", "warning: ", 1)
+    assert "limit = 10" in told.out or "--limit" in told.out or "--name" in told.out
+    assert "no configuration file:" not in told.out
+
+
+@pytest.mark.parametrize("text", ["timeout = inf", "timeout = nan", 'server = "http://x"'])
+def test_a_shared_value_that_no_command_takes_is_refused(
+    text: str, server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(text)
+    assert run("items", "items") == 2
+    assert f"(field {text.partition(' ')[0]})" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("args", [["search", "items", "red"], ["config", "search"]])
 def test_a_wrong_variable_is_named(
     args: list[str],
@@ -209,6 +254,7 @@ def test_the_example_is_a_file_that_says_what_holds_anyway(
     assert run("config", "--example") == 0
     example = capsys.readouterr().out
     assert "# Hits wanted, or hits on a page.\n# limit = 10\n" in example
+    assert "# Not for `index`, whose own table alone says it:\n# server = " in example
     # What has a value, without the marks of a comment.
     write("\n".join(re.findall(r"^(?:# )?(\[.*\]|[a-z-]+ = .+)$", example, re.MULTILINE)))
     after = values()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def test_packages_are_compared_with_what_is_declared(
         "packages of server",
         "fault",
         "cachetools 1.0 (needs >=5.5)",
-        "pip install --upgrade 'tashihiki[server]'",
+        "from the checkout: pip install -e '.[server]'",
     )
     assert found["packages of client"].state == "ok"
 
@@ -93,6 +94,39 @@ def test_a_server_that_is_down_is_a_fault_where_it_was_named() -> None:
         for named in (False, True)
     ]
     assert states == ["warning", "fault"]
+
+
+def test_a_server_that_takes_calls_and_never_answers_is_as_one_that_is_down() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        found = [
+            next(
+                iter(
+                    examine(
+                        target(server=address, server_named=named, timeout=0.3),
+                        server_checks.CHECKS,
+                    )
+                )
+            )
+            for named in (False, True)
+        ]
+    assert [one.state for one in found] == ["warning", "fault"]
+    assert {one.fact for one in found} == {"no answer within 0.3 s"}
+    assert all(one.remedy for one in found)
+
+
+@pytest.mark.parametrize("address", ["", "http://there", "a\nb"])
+def test_an_address_that_is_none_is_refused_with_a_remedy(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("doctor", "--server", address) == 2
+    assert "host:port" in capsys.readouterr().err
+
+
+def test_an_address_that_grpc_cannot_read_has_a_remedy() -> None:
+    (found,) = examine(target(server="dns://"), server_checks.CHECKS)
+    assert (found.part, found.state) == ("server dns://", "fault")
+    assert "host:port" in found.remedy
 
 
 def test_each_collection_has_its_own_finding(

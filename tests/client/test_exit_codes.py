@@ -85,6 +85,15 @@ def loses_its_reader(server: ScriptedServer) -> int:
     return process.wait(30)
 
 
+def fills_its_disk(server: ScriptedServer) -> int:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [COMMAND, "config", "--example"], stdout=full, stderr=subprocess.PIPE, timeout=60
+        )
+    assert done.stderr == b"error: [Errno 28] No space left on device\n"
+    return done.returncode
+
+
 CASES: dict[str, tuple[int, Callable[[ScriptedServer], int]]] = {
     "done": (0, lambda server: run("items", "items")),
     "help": (0, lambda server: run("search", "--help")),
@@ -104,11 +113,17 @@ CASES: dict[str, tuple[int, Callable[[ScriptedServer], int]]] = {
     "file not found": (1, lambda server: run("index", "items", "/no/such.csv")),
     "damaged or not there": (1, lambda server: run("verify", "--data", "/no/such/folder")),
     "reader gone": (1, loses_its_reader),
+    "no room for the output": (1, fills_its_disk),
     "no command": (2, lambda server: run()),
     "unknown command": (2, lambda server: run("serach")),
     "unknown option": (2, lambda server: run("items", "items", "--limt", "3")),
     "wrong value": (2, lambda server: run("items", "items", "--limit", "many")),
     "wrong value for another package": (2, lambda server: run("serve", "--grace", "long")),
+    "no address": (2, lambda server: run("items", "items", "--server", "")),
+    "a URL": (2, lambda server: run("items", "items", "--server", "http://x")),
+    "a URL for another package": (2, lambda server: run("index", "a", "b", "--server", "http://x")),
+    "endless": (2, lambda server: run("items", "items", "--timeout", "inf")),
+    "endless as a whole": (2, lambda server: run("duplicates", "items", "--timeout", "nan")),
     "missing argument": (2, lambda server: run("snapshot", "delete")),
     "wrong configuration": (2, lambda server: run("--config", "/no/such.toml", "items", "items")),
     "interrupted": (130, interrupted),

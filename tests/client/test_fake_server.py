@@ -181,4 +181,21 @@ def test_it_runs_without_what_only_the_server_needs() -> None:
 def test_what_is_not_installed_is_named() -> None:
     run = _run_without({"lark"})
     assert "TESTING_NOT_INSTALLED" in run.stderr
-    assert "pip install 'tashihiki[testing]'" in run.stderr
+    assert "pip install -e '.[testing]'" in run.stderr
+
+
+def test_what_is_subtracted_in_the_sum_counts_against_a_hit() -> None:
+    mugs = [
+        Item(f"{n}-{colour}", attributes={"kind": "mug", "colour": colour})
+        for n, colour in enumerate(("red", "blue"))
+    ]
+    with FakeServer({"items": mugs}) as server, Client(server.address) as client:
+        assert [hit.id for hit in client.search("items", "mug - red")] == ["1-blue", "0-red"]
+
+
+def test_a_client_without_an_address_asks_the_one_of_the_environment(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASHIHIKI_SERVER", server.address)
+    with Client() as client:
+        assert client.get_collection("faces").item_count == len(FACES)

@@ -126,6 +126,24 @@ def test_many_hits_do_not_fill_the_notebook(client: Client) -> None:
     assert "… and 30 more hits." in page.texts
 
 
+def test_keys_of_their_own_do_not_fill_the_notebook(client: Client) -> None:
+    client.create_collection("keys")
+    items = [
+        Item(
+            str(n),
+            image=JPEG,
+            attributes={"colour": "red"},
+            metadata={f"{n}_{key}": key for key in range(20)},
+        )
+        for n in range(10)
+    ]
+    client.upsert("keys", items)
+    page = _page(client.search("keys", "red"))
+    assert page.count("th") == 2 + 30
+    assert "colour" in page.texts
+    assert "… and 171 more columns." in page.texts
+
+
 def test_the_representation_has_no_pictures_in_it(client: Client) -> None:
     found = client.search("items", "red", include_thumbnails=True)
     assert "mug" in repr(found)

@@ -22,6 +22,7 @@ from client.shell import run
 from tashihiki.v1 import search_pb2
 
 KITTY, SIXEL, BLOCK = b"\x1b_G", b"\x1bP", "▀".encode()
+ASKED = b"\x1b[c"
 CAN_SIXEL, CANNOT = b"\x1b[?62;4;22c", b"\x1b[?62;22c"
 
 
@@ -46,15 +47,18 @@ def in_a_terminal(
     environment: Mapping[str, str],
     *options: str,
     answer: bytes = b"",
+    typed: bytes = b"",
+    rows: int = 24,
     piped: bool = False,
 ) -> bytes:
     """What `tashihiki search` writes to a terminal of 80 columns, or to a pipe beside it.
 
-    `answer` is what the terminal says of itself when it is asked; it lies ready from the start.
+    `answer` is what the terminal says of itself when it is asked; `typed` lies ready from the
+    start.
     """
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 800, 480))
-    os.write(ours, answer)
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 800, 480))
+    os.write(ours, typed)
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     code = (
         "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
@@ -79,6 +83,9 @@ def in_a_terminal(
         if not block:
             break
         written += block if not piped else b""
+        if answer and ASKED in written:
+            os.write(ours, answer)
+            answer = b""
     os.close(ours)
     if process.stdout is not None:
         process.stdout.close()
@@ -125,6 +132,41 @@ def test_what_a_terminal_is_sent_are_the_thumbnails(answering: ScriptedServer) -
     assert right[2] > 2 * right[0]
 
 
+def test_what_is_typed_ahead_is_left_alone(answering: ScriptedServer) -> None:
+    written = in_a_terminal(answering, {"TERM": "xterm"}, answer=CAN_SIXEL, typed=b"ls")
+    assert ASKED not in written
+    assert SIXEL not in written
+    assert b"mug_red" in written
+
+
+def test_an_answer_is_found_behind_what_is_typed_meanwhile(answering: ScriptedServer) -> None:
+    written = in_a_terminal(answering, {"TERM": "xterm"}, answer=b"ls" + CAN_SIXEL)
+    assert SIXEL in written
+
+
+def test_a_terminal_of_unknown_size_gets_the_table(answering: ScriptedServer) -> None:
+    written = in_a_terminal(answering, {"TERM": "xterm-kitty"}, rows=0)
+    assert KITTY not in written
+    assert b"warning: the pictures cannot be drawn" in written
+    assert written.count(b"mug_red") == 1
+
+
+@pytest.mark.usefixtures("plain_terminal")
+def test_without_standard_input_there_are_no_pictures(
+    answering: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert run("search", "items", "red") == 0
+    assert "mug_red" in capsys.readouterr().out
+
+
+def test_captions_show_ids_as_they_are(server: ScriptedServer) -> None:
+    hit = search_pb2.Hit(id="x_:heart:_1", similarity=0.5, thumbnail=_jpeg("red"))
+    server.answer("Search", search_pb2.SearchResponse(hits=[hit]))
+    written = in_a_terminal(server, {"TERM": "xterm-kitty"})
+    assert written.count(b"x_:heart:_1") == 2
+
+
 def test_a_pipe_gets_no_pictures_unless_they_are_asked_for(answering: ScriptedServer) -> None:
     kitty = {"TERM": "xterm-kitty"}
     assert b"\x1b" not in in_a_terminal(answering, kitty, piped=True)
@@ -138,7 +180,6 @@ def test_without_the_library_pictures_are_refused_only_where_they_are_asked_for(
     monkeypatch.setitem(sys.modules, "textual_image.renderable", None)
     assert run("search", "items", "red", "--pictures", "always") == 1
     error = capsys.readouterr().err
-    assert "pip install 'tashihiki[sheet]'" in error
     assert "pip install -e '.[sheet]'" in error
     assert not server.calls
     monkeypatch.setattr("tashihiki.cli.terminal_pictures._shows_pictures", lambda environment: True)

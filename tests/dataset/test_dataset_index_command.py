@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 
+from client.scripted_server import ScriptedServer
 from photo_files import write_photo
+from server_process import eventually
 from serving import Served
 from tashihiki import FailedPreconditionError
+from tashihiki.v1 import catalog_pb2
 from tashihiki_server.cli.index import command
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.library import Library
@@ -74,6 +82,31 @@ def test_an_interruption_says_how_far_it_came(
     assert said.endswith("interrupted: 64 of 70 photos written; run the same command again\n")
 
 
+def test_an_interruption_does_not_wait_for_the_server(tmp_path: Path) -> None:
+    table = write_table(tmp_path, 70)
+    server = ScriptedServer()
+    cancelled: list[bool] = []
+    calls = itertools.count()
+
+    def interrupted(request: Any, context: grpc.ServicerContext) -> catalog_pb2.UpsertItemsResponse:
+        gone = threading.Event()
+        context.add_callback(gone.set)
+        if next(calls) == 0:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        cancelled.append(gone.wait(20))
+        return catalog_pb2.UpsertItemsResponse()
+
+    server.answer("UpsertItems", interrupted)
+    server.start()
+    try:
+        options = ["--image-root", str(tmp_path / "photos"), "--server", server.target]
+        assert index(table, tmp_path / "unused", *options) == 130
+        eventually(lambda: bool(cancelled), "a call that was cancelled")
+        assert all(cancelled)
+    finally:
+        server.stop()
+
+
 def test_photos_sent_to_a_server_are_those_of_the_table(
     tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -97,13 +130,14 @@ def test_photos_sent_to_a_server_are_those_of_the_table(
 def test_a_text_in_a_column_of_numbers_is_warned_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    table = write_table(tmp_path, 4)
-    lines = zip(table.read_text().splitlines(), ("price", "1", "\x1bfree", "3", "4"), strict=True)
+    table = write_table(tmp_path, 10)
+    cells = ("price", "1", "\x1bfree", *map(str, range(3, 11)))
+    lines = zip(table.read_text().splitlines(), cells, strict=True)
     table.write_text("".join(f"{line},{cell}\n" for line, cell in lines))
     assert not index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos"))
     said = capsys.readouterr().err
     assert "warning: column price" in said
-    assert "in row 2" in said
+    assert "in line 3" in said
     assert "\x1b" not in said
 
 
@@ -116,3 +150,27 @@ def test_names_with_brackets_are_printed_as_they_are(
     said = capsys.readouterr().err
     assert "facets: [/x]colour" in said
     assert "gone[old].png: there is no such file" in said
+
+
+def test_what_a_table_says_does_not_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_table(tmp_path, 2)
+    table.write_text(table.read_text().replace("colour", "\x1b]0;c:heart:") + "\x1b[2J.png,red\n")
+    # No facet may have such a name.
+    assert index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos")) == 1
+    said = capsys.readouterr().err
+    assert "\x1b]0;" not in said
+    assert "\x1b[2J" not in said
+    assert "c:heart:" in said
+    assert "[2J.png: there is no such file" in said
+
+
+def test_photos_that_were_all_refused_are_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_table(tmp_path, 2)
+    for photo in (tmp_path / "photos").iterdir():
+        photo.write_bytes(b"no picture")
+    assert index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos")) == 1
+    assert "2 left out:" in capsys.readouterr().err

@@ -31,9 +31,10 @@ def test_the_readme_works_as_written(demo: DemoServer, tmp_path: Path) -> None:
     _, commands, query, call = (block.text for block in blocks(README))
     address = f"localhost:{demo.port}"
     lines = [line for line in commands.splitlines() if not line.startswith("source ")]
-    assert len(lines) == 2
+    assert len(lines) == 3
     found = [run(["bash", "-ec", line], demo.folder, TASHIHIKI_SERVER=address) for line in lines]
     assert "expression:HAPPY person:KR" in found[0]
+    assert "plain sum" in found[2]
     assert (demo.folder / "out.png").read_bytes().startswith(b"\x89PNG")
     python = run([sys.executable, "-c", query.replace(PORT, demo.port)], demo.folder).splitlines()
     assert len(python) == 5

@@ -11,7 +11,15 @@ from client.scripted_server import ScriptedServer
 from demo_server import DemoServer
 from examples import batch_job
 from examples.batch_job import AT_ONCE, every_combination, run
-from tashihiki import ResourceExhaustedError
+from tashihiki import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    Item,
+    NotFoundError,
+    ResourceExhaustedError,
+    TashihikiError,
+)
+from tashihiki.testing import FakeServer
 from tashihiki.v1 import search_pb2
 
 
@@ -60,6 +68,62 @@ async def test_a_busy_server_is_asked_again(
         assert len(lines(out)) == 1, "what was not answered is for the next run"
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize(
+    ("error", "asked_again"),
+    [
+        (FailedPreconditionError("Soon.", reason="PROTOTYPE_PENDING"), True),
+        (DeadlineExceededError("Late.", reason="DEADLINE_EXCEEDED"), True),
+        (FailedPreconditionError("Never.", reason="FACET_WITHOUT_CONTRAST"), False),
+        (NotFoundError("Gone.", reason="UNKNOWN_ITEM"), False),
+    ],
+)
+async def test_an_error_of_one_query_is_a_line_and_the_job_goes_on(
+    tmp_path: Path, error: TashihikiError, asked_again: bool
+) -> None:
+    server = ScriptedServer()
+    found = search_pb2.SearchResponse(hits=[search_pb2.Hit(id="one")])
+    server.answer("Search", error, found)
+    server.start()
+    try:
+        out = tmp_path / "answers.jsonl"
+        assert await run(server.target, ["KR", "UY"], out) == 2
+        assert [line.get("error", {}).get("reason") for line in lines(out)].count(error.reason) == 1
+        assert await run(server.target, ["KR", "UY"], out) == asked_again
+        assert await run(server.target, ["KR", "UY"], out) == 0
+    finally:
+        server.stop()
+
+
+async def test_an_error_of_the_collection_ends_the_job(tmp_path: Path) -> None:
+    server = ScriptedServer()
+    server.answer("Search", NotFoundError("None.", reason="UNKNOWN_COLLECTION"))
+    server.start()
+    try:
+        out = tmp_path / "answers.jsonl"
+        with pytest.raises(NotFoundError):
+            await run(server.target, ["KR"], out)
+        assert out.read_text() == ""
+    finally:
+        server.stop()
+
+
+async def test_values_of_several_words_are_asked_for(tmp_path: Path) -> None:
+    people = ["Mary Ann", "Jean-Luc", 'the "third"']
+    items = [
+        Item(
+            name,
+            image=b"\xff\xd8\xff\xe0" + name.encode(),
+            attributes={"person": name, "expression": "in love"},
+        )
+        for name in people
+    ]
+    with FakeServer({batch_job.COLLECTION: items}) as server:
+        queries = await every_combination(server.address)
+        out = tmp_path / "answers.jsonl"
+        assert await run(server.address, queries, out) == 3
+        assert {line["hits"][0]["id"] for line in lines(out)} == set(people)
 
 
 async def test_so_many_queries_are_under_way_at_once_and_no_more(tmp_path: Path) -> None:

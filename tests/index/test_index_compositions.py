@@ -41,7 +41,7 @@ def test_factored_queries_fill_and_empty_blocks() -> None:
     }
 
 
-def test_a_value_is_the_median_of_its_members() -> None:
+def test_a_value_is_about_the_median_of_its_members() -> None:
     gallery = factored(600)
     # The fifth kind is a value alone, at times subtracted.
     lone = draw(gallery, 60)[4::6]
@@ -53,8 +53,10 @@ def test_a_value_is_the_median_of_its_members() -> None:
             vector = np.zeros(gallery.rows.shape[1])
             vector[block.start : block.stop] = middle / np.linalg.norm(middle)
             values.append(vector)
+    # Of half of them, another one each time.
     cosines = np.abs(lone @ np.array(values).T).max(axis=1)
-    np.testing.assert_allclose(cosines, 1, atol=1e-5)
+    assert cosines.min() > 0.9
+    assert len(np.unique(np.round(cosines, 5))) > len(lone) / 2
 
 
 def test_a_facet_without_a_block_is_not_asked_for() -> None:

@@ -99,6 +99,16 @@ def test_items_alone(case: tuple[Built, Rows]) -> None:
     assert recall(built, items, 10)[0] >= TARGET - SLACK
 
 
+def test_after_the_nearest_rows_have_gone(case: tuple[Built, Rows]) -> None:
+    built, queries = case
+
+    def allowed(query: Rows) -> NDArray[np.bool_]:
+        scores = built.rows @ query
+        return np.asarray(scores < np.partition(scores, -200)[-200])
+
+    assert recall(built, queries, 10, allowed)[0] >= TARGET - 0.02
+
+
 def test_what_is_unlike_all_rows_is_found_all_the_same(case: tuple[Built, Rows]) -> None:
     built, _ = case
     if built.calibration.route is Route.GRAPH:
@@ -120,6 +130,22 @@ def test_one_facet_alone_has_cells_of_its_own(case: tuple[Built, Rows]) -> None:
         # farther off than any of them is compared with all.
         assert found >= TARGET - 0.02
         assert answered > 0.5
+
+
+def test_the_values_of_a_facet_are_found_however_few(case: tuple[Built, Rows]) -> None:
+    built, _ = case
+    gallery = KINDS["factored, cells"][0]()
+    if built.calibration.route is Route.GRAPH or built.rows.shape != gallery.rows.shape:
+        pytest.skip("this gallery has no blocks, or a graph")
+    values = []
+    for facet, block in enumerate(gallery.blocks[:2]):
+        for value in np.unique(gallery.labels[:, facet]):
+            vector = np.zeros(gallery.rows.shape[1], dtype=np.float32)
+            members = gallery.rows[gallery.labels[:, facet] == value]
+            part = slice(block.start, block.stop)
+            vector[part] = np.median(members[:, part], axis=0)
+            values.append(vector)
+    assert recall(built, unit(np.array(values)), 10)[0] >= TARGET - SLACK
 
 
 def test_the_candidates_are_few(case: tuple[Built, Rows]) -> None:

@@ -506,6 +506,8 @@ def test_the_fault_of_a_text_filter_has_its_place(module_served: Served, patchy:
         ("price >= 10", "`metadata.price >= 10`", 6),
         ("colour:red and price<10", "`metadata.price < 10`", 20),
         ('"unit price" > 5', '`metadata."unit price" > 5`', 13),
+        ('"metadata.price" > 3', "without the quotes: `metadata.price > 3`", 0),
+        ('"metadata.unit price" > 3', '`metadata."unit price" > 3`', 0),
         ("10 <= metadata.price", "`metadata.price <= 20`", 3),
         ("size >= m", "`size in (20, …)`", 5),
     ],

@@ -226,6 +226,8 @@ SYNTAX = [
     ("kind mug red", "EXPRESSION_SYNTAX", 9),
     ("colour::red", "EXPRESSION_SYNTAX", 7),
     ("2 *", "EXPRESSION_SYNTAX", 3),
+    ("red + 1e999*wood", "WEIGHT_INVALID", 6),
+    ("red + (nan * wood)", "WEIGHT_INVALID", 7),
     ("(" * 33 + "red" + ")" * 33, "EXPRESSION_SYNTAX", 32),
     ("red + " * 2000 + "red", "EXPRESSION_TOO_LONG", None),
     ("+".join(["red"] * 1001), "TOO_MANY_TERMS", None),
@@ -245,7 +247,25 @@ def test_a_fault_of_syntax_is_named_with_its_place(
     assert found.remedy
     if position is not None:
         assert int(found.details["position"]) == position
-        assert f"at character {position + 1}" in found.message
+        if reason == "EXPRESSION_SYNTAX":
+            assert f"at character {position + 1}" in found.message
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("red + “navy", "Close it with ”."),
+        ("red + 'navy", "Close it with '."),
+        ('"a (b" +', "the expression ends where a term is needed"),
+        ('"a )b" + (red', "a parenthesis is not closed"),
+        (f'"{"(" * 33}" + red', 'no value "((((('),
+    ],
+)
+def test_what_stands_in_quotes_is_no_sign(
+    module_served: Served, shop: Gallery, text: str, told: str
+) -> None:
+    found = failure(lambda: search(module_served, shop.name, text))
+    assert told in f"{found.message} {found.remedy}"
 
 
 def test_a_value_with_a_space_that_is_not_quoted_is_told_so(
@@ -256,7 +276,7 @@ def test_a_value_with_a_space_that_is_not_quoted_is_told_so(
     assert '"navy blue"' in found.remedy
 
 
-@pytest.mark.parametrize("text", ["t-shirt", "mug + T-Shirt", "category:t-shirt", "t-shirt-red"])
+@pytest.mark.parametrize("text", ["t-shirt", "mug -T-Shirt", "category:t-shirt", "t-shirt-red"])
 def test_a_value_with_a_sign_that_is_not_quoted_is_told_so(
     module_served: Served, text: str
 ) -> None:
@@ -270,6 +290,14 @@ def test_a_value_with_a_sign_that_is_not_quoted_is_told_so(
         assert found.candidates == ["category:t-shirt"]
         assert "quoted" in found.remedy
     assert search(module_served, name, '"t-shirt"').hits
+
+
+@pytest.mark.parametrize("text", ["persn:KR + HAPPY", "-persn:KR", "HAPPY - persn:KR"])
+def test_a_misspelt_facet_is_told_so(module_served: Served, people: Gallery, text: str) -> None:
+    found = failure(lambda: search(module_served, people.name, text))
+    assert found.reason == "UNKNOWN_FACET"
+    assert found.message == "no facet persn; did you mean person?"
+    assert "quoted" not in found.remedy
 
 
 def test_groups_nested_to_the_limit_are_read(module_served: Served, shop: Gallery) -> None:

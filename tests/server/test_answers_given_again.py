@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from calls import create, delete, metadata, query, search, upsert, vector_item
+from calls import create, delete, metadata, query, search, term, upsert, vector_item
 from gallery import random_vectors
 from serving import Served, serving
-from tashihiki.v1 import catalog_pb2, search_pb2
+from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.collection.nearest import Nearest
 from tashihiki_server.encoder.embedder import Embedder
@@ -20,6 +20,7 @@ from tashihiki_server.service.hits import pages
 from tashihiki_server.service.search import SearchApi
 
 ROWS = random_vectors(30, 5)
+SKIP = composition_pb2.MISSING_ITEMS_SKIP
 FORM = "all:yes - 0.3 * item(i03)"
 
 
@@ -98,6 +99,38 @@ def test_after_a_write_the_answer_is_that_of_who_never_answered(
     fresh = SearchApi(library, Embedder(ImageLimits(), 1)).search(request)
     assert after.hits == fresh.hits
     assert after.hits != before.hits
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda served: upsert(served, "c", [vector_item("i03", ROWS[28], all="yes")]),
+        lambda served: delete(served, "c", "i03"),
+    ],
+    ids=["operand", "deletion"],
+)
+def test_an_answer_that_a_write_overtook_is_not_given_again(
+    served: Served,
+    library: Library,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Served], object],
+) -> None:
+    resolve, left = SearchApi._resolve, iter([write])
+
+    def overtaken(self: SearchApi, *args: Any) -> Any:
+        found = resolve(self, *args)
+        for late in left:
+            late(served)
+        return found
+
+    monkeypatch.setattr(SearchApi, "_resolve", overtaken)
+    api, other = (SearchApi(library, Embedder(ImageLimits(), 1)) for _ in range(2))
+    form = query([term(item_id="i03"), term(attribute=("all", "yes"))])
+    request = search_pb2.SearchRequest(collection="c", query=form, limit=5, missing_items=SKIP)
+    api.search(request)
+    again, fresh = api.search(request), other.search(request)
+    assert again.hits == fresh.hits
+    assert again.unresolved_terms == fresh.unresolved_terms
 
 
 def test_a_page_token_that_is_given_again_still_leads_on(

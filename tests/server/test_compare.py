@@ -70,6 +70,34 @@ def test_a_plain_sum_stands_beside_what_the_space_answers(
     ]
 
 
+def test_labels_that_are_aliases_count_for_their_value(
+    module_served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    colours = ["red", "Crimson", "crimson", "blue"] * 2
+    labels = {f"good_{n}": {"Colour": colour} for n, colour in enumerate(colours)}
+    vectors = dict(zip(labels, random_vectors(len(labels), 4), strict=True))
+    aliases = [("colour", "crimson", "red")]
+    name = fill(module_served, "aliases-compared", labels, vectors, aliases=aliases).name
+    for query in ("red", "crimson - 0.5 * blue", "item(good_3) - colour"):
+        answer = run("compare", name, query, "--json", "--server", module_served.address)
+        assert answer == 0
+        ours, plain = json.loads(capsys.readouterr().out)["sides"]
+        assert [hit["id"] for hit in plain["hits"]] == [hit["id"] for hit in ours["hits"]]
+        expected = [hit["similarity"] for hit in ours["hits"]]
+        assert [hit["similarity"] for hit in plain["hits"]] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_query_that_only_subtracts_keeps_its_answer(
+    module_served: Served, shop: Gallery, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, plain = compared(module_served, capsys, "-red")
+    assert len(ours["hits"]) == 10
+    assert plain["hits"] == []
+    assert "the terms cancel out" in plain["note"]
+    assert run("compare", shop.name, "-red", "--server", module_served.address) == 0
+    assert "plain sum: the terms cancel out" in capsys.readouterr().out
+
+
 def test_two_queries_stand_beside_each_other(
     module_served: Served, shop: Gallery, capsys: pytest.CaptureFixture[str]
 ) -> None:

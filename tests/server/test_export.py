@@ -139,3 +139,10 @@ def test_one_that_is_cut_short_leaves_nothing_and_the_next_one_works(tmp_path: P
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
     with pytest.raises(AlreadyExistsError):
         export_items([], tmp_path / "out")
+
+
+def test_a_name_with_brackets_is_no_markup(module_served: Served, tmp_path: Path) -> None:
+    done = _export(module_served, "[/x]", tmp_path / "out")
+    assert done.exit_code == 1
+    assert "error: " in done.output
+    assert "[/x]" in done.output

@@ -522,7 +522,9 @@ def test_a_space_of_another_encoder_is_not_opened(
     library.close()
     (folder,) = spaces(tmp_path).iterdir()
     basis = json.loads((folder / "basis.json").read_text())
-    (folder / "basis.json").write_text(json.dumps({**basis, "encoder": "another"}))
+    (folder / "basis.json").write_text(
+        json.dumps({**basis, "encoder": "another", "checksum": None})
+    )
     again = open_library().collection("shop")
     assert "another encoder" in caplog.text
     becomes(again, "factored")

@@ -102,7 +102,15 @@ def _cut(pattern: str) -> Callable[[Path], object]:
 _DAMAGED: dict[str, tuple[Callable[[Path], object], str]] = {
     "format": (_cut("format.json"), "format.json"),
     "format gone": (_without("format.json"), "format.json"),
+    "format nested": (
+        lambda data: (data / "format.json").write_text("[" * 100_000),
+        "format.json",
+    ),
     "encoder": (_flip_in("encoders/*/encoder.onnx"), "encoders/"),
+    "encoder's manifest": (
+        lambda data: _one(data, "encoders/*/manifest.json").write_text("1"),
+        "encoders/",
+    ),
     "settings": (_flip_in(f"collections/{SHOP}/collection.json"), f"collections/{SHOP}"),
     "catalogue": (
         _flip_in(f"collections/{SHOP}/catalogue.sqlite3", 0.8),
@@ -145,6 +153,43 @@ def test_what_is_derived_is_made_again(data: Path, kind: str, tiny_encoder_bundl
     with closing(Library(data, tiny_encoder_bundle)) as library:
         library.collection(SHOP).settle()
     assert _wrong(data) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"checksum": None, "values": None},
+        {"checksum": None, "values": {"colour": "3"}},
+        {"items": 399},
+        {"checksum": None, "version": []},
+    ],
+)
+def test_a_space_with_a_false_basis_is_fitted_again(
+    data: Path, change: dict[str, Any], tiny_encoder_bundle: Path
+) -> None:
+    basis = _one(data, f"collections/{SHOP}/derived/*/spaces/[0-9]*/basis.json")
+    basis.write_text(json.dumps({**json.loads(basis.read_text()), **change}))
+    (finding,) = _wrong(data)
+    assert (finding.part, finding.state) == (
+        basis.parent.relative_to(data).as_posix(),
+        "mendable",
+    )
+    with closing(Library(data, tiny_encoder_bundle)) as library:
+        library.collection(SHOP).settle()
+    assert _wrong(data) == []
+
+
+@pytest.mark.parametrize("photos", [[], ["holiday.jpg"]])
+def test_a_folder_of_something_else_is_not_sound_and_stays_as_it_is(
+    tmp_path: Path, photos: list[str]
+) -> None:
+    for name in photos:
+        (tmp_path / name).touch()
+    with pytest.raises(FailedPreconditionError) as caught:
+        verify(tmp_path)
+    assert caught.value.reason == "DATA_FOLDER_UNUSABLE"
+    assert "no data folder" in caught.value.message
+    assert [path.name for path in tmp_path.iterdir()] == photos
 
 
 def test_a_folder_in_use_or_without_anything_is_refused(

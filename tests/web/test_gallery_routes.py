@@ -13,7 +13,14 @@ from PIL import Image
 
 from docs.markdown import DOCS, blocks
 from server_process import running, serve_to_the_end
-from tashihiki import Client, FacetSummary, FailedPreconditionError, HealthStatus, ValueSummary
+from tashihiki import (
+    Client,
+    FacetSummary,
+    FailedPreconditionError,
+    HealthStatus,
+    Item,
+    ValueSummary,
+)
 from tashihiki_server.web.address import parse_address
 from tashihiki_server.web.completion import complete
 from tashihiki_server.web.page import open_page
@@ -186,6 +193,28 @@ def test_the_plain_sum_is_what_a_sum_collection_answers(site: Site, query: dict[
         expected = [hit["similarity"] for hit in service["hits"]]
         assert [hit["similarity"] for hit in ours["hits"]] == pytest.approx(expected, abs=1e-5)
         assert {hit["id"] for hit in ours["hits"][:8]} <= {hit["id"] for hit in service["hits"]}
+
+
+def test_the_plain_sum_takes_aliases_for_their_values(site: Site) -> None:
+    name = "aliased"
+    labels = {"red": "red", "green": "crimson", "blue": "blue"}
+    items = [
+        Item(f"{colour}{copy}", image=square(colour, "white", copy), attributes={"colour": label})
+        for colour, label in labels.items()
+        for copy in range(3)
+    ]
+    with Client(site.address, timeout=60) as client:
+        client.create_collection(name, space="sum", aliases={"colour": {"crimson": "red"}})
+        try:
+            client.upsert(name, items)
+            query = {"expression": "crimson", "limit": 9}
+            _, service = site.ask(f"/api/collections/{name}/search", query)
+            _, ours = site.ask(f"/api/collections/{name}/plain-sum", query)
+        finally:
+            client.delete_collection(name)
+    expected = [hit["similarity"] for hit in service["hits"]]
+    assert len(expected) == 9
+    assert [hit["similarity"] for hit in ours["hits"]] == pytest.approx(expected, abs=1e-5)
 
 
 def test_pictures_are_made_anew(site: Site) -> None:

@@ -20,8 +20,9 @@ from tashihiki.cli.configuration.file import configuration_of
 from tashihiki.cli.configuration.root import Root, configure
 from tashihiki.cli.doctor.command import doctor
 from tashihiki.cli.duplicates import duplicates
-from tashihiki.cli.failure import FAILED, INTERRUPTED, USAGE, reporting
+from tashihiki.cli.failure import FAILED, INTERRUPTED, USAGE, reporting, warn_of
 from tashihiki.cli.items import items
+from tashihiki.cli.output import printable
 from tashihiki.cli.plugins import add_commands, installed_commands
 from tashihiki.cli.profile import profile
 from tashihiki.cli.sample import sample
@@ -51,6 +52,13 @@ def main(args: Sequence[str] | None = None) -> None:
         )
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        if os.environ.get("TASHIHIKI_TRACEBACK"):
+            raise
+        # Mostly output that could not be written, as on a full disk.
+        typer.echo(printable(f"error: {error}"), err=True)
+        _forget_unwritten()
+        sys.exit(FAILED)
     except Exception as error:
         if os.environ.get("TASHIHIKI_TRACEBACK"):
             raise
@@ -110,9 +118,22 @@ def _root(
     """Image search by adding and subtracting images, items and attributes."""
     fault = configuration_of(context).fault
     # What is wrong is the very thing that `doctor` is asked for.
-    if fault is not None and context.invoked_subcommand != "doctor":
-        with reporting(code=USAGE):
-            raise fault
+    if fault is None or context.invoked_subcommand == "doctor":
+        return
+    # The remedies send people to `config`.
+    if context.invoked_subcommand == "config":
+        warn_of(fault)
+        return
+    with reporting(code=USAGE):
+        raise fault
+
+
+def _forget_unwritten() -> None:
+    # Python would try to write it once more at its end, and end with 120 and a traceback.
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tolerate_any_text() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
 import typer
@@ -10,6 +11,11 @@ from tashihiki.client import Client
 
 # Somebody waits with a finger on the key.
 SECONDS = 0.5
+
+# A server may name anything, and shells run what they find in a word that they are given. These
+# words mean themselves to every shell, quoted or not; a leading dash would make an option of one,
+# and zsh takes what follows a colon for a description.
+_HARMLESS = re.compile(r"[\w.@%+][\w.@%+=,-]*")
 
 
 def collection_names(context: typer.Context, incomplete: str) -> list[str]:
@@ -56,10 +62,14 @@ def _collection(context: typer.Context) -> str:
 def _asked(
     context: typer.Context, incomplete: str, names: Callable[[Client], Iterable[str]]
 ) -> list[str]:
-    """What the server names; nothing where it does not answer at once."""
+    """What the server names, if a shell can take it; nothing where it does not answer at once."""
     try:
-        with Client(str(context.params["server"]), timeout=SECONDS) as client:
-            return [name for name in names(client) if name.startswith(incomplete)]
+        with Client(context.params["server"], timeout=SECONDS) as client:
+            return [
+                name
+                for name in names(client)
+                if name.startswith(incomplete) and _HARMLESS.fullmatch(name)
+            ]
     except Exception:
         # Whatever is wrong, a message in the middle of somebody's line helps nobody.
         return []

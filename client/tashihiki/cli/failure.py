@@ -41,8 +41,16 @@ def reporting(expression: str = "", where: str | None = None, code: int = FAILED
         raise typer.Exit(code) from None
 
 
-def _lines(error: TashihikiError, expression: str, where: str | None) -> list[str]:
-    lines = [f"error: {error.headline}", *_pointer(error, expression, where)]
+def warn_of(error: TashihikiError) -> None:
+    """Says on stderr what is wrong where the command goes on all the same."""
+    for line in _lines(error, kind="warning"):
+        typer.echo(printable(line), err=True)
+
+
+def _lines(
+    error: TashihikiError, expression: str = "", where: str | None = None, kind: str = "error"
+) -> list[str]:
+    lines = [f"{kind}: {error.headline}", *_pointer(error, expression, where)]
     remedy = _remedy(error)
     candidates = error.details.get("candidates", "")
     told = f"{error.message} {remedy}"

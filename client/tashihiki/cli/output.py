@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,12 @@ from rich.table import Table
 
 # Wider than any line: piped output is never folded or cut.
 _PIPE_WIDTH = 100_000
+# Controls, halves of characters, and ends of lines and paragraphs.
+_STEERING = ("Cc", "Cs", "Zl", "Zp")
+# Embeddings, overrides and isolates; marks of direction are part of names.
+_TURNING = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+# JSON lets these stand as they are, but terminals obey them.
+_BARE_CONTROLS = re.compile("[\x7f-\x9f]")
 
 
 def console() -> Console:
@@ -33,8 +41,17 @@ def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
 
 
 def printable(text: str) -> str:
-    """`text` without control characters, which could steer a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """`text` without control characters, which could steer a terminal or turn a line around."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if _steers(c) else c for c in text)
+
+
+def _steers(character: str) -> bool:
+    if character.isprintable():
+        return False
+    return (
+        unicodedata.category(character) in _STEERING
+        or unicodedata.bidirectional(character) in _TURNING
+    )
 
 
 def attribute_text(attributes: Mapping[str, str]) -> str:
@@ -51,5 +68,6 @@ def size_text(size: int) -> str:
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON."""
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    """One line of JSON, with all control characters escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    typer.echo(_BARE_CONTROLS.sub(lambda found: f"\\u{ord(found.group()):04x}", text))

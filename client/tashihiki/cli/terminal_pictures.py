@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
+import select
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,6 +36,10 @@ _SIDE = 180
 _KITTY = ("xterm-kitty", "xterm-ghostty")
 _SIXEL = ("foot", "mlterm")
 _SIXEL_PROGRAMS = ("iTerm.app", "WezTerm")
+# What a terminal answers when it is asked for its attributes, and how long it may take.
+_ATTRIBUTES = re.compile(rb"\x1b\[\?([\d;]*)c")
+_SIXEL_ATTRIBUTE = b"4"
+_PATIENCE = 0.5
 # These answer for the terminal around them, but hand down what it says of itself.
 _MULTIPLEXERS = ("screen", "tmux")
 
@@ -44,13 +50,30 @@ class Painter:
     def __init__(self, renderable: Any) -> None:
         """Draws with a renderable of textual-image."""
         self._renderable = renderable
+        self._failed = False
 
     def paint(self, hits: Sequence[Hit], first_rank: int = 1) -> None:
-        """Draws the hits on standard output, as many beside each other as there is room."""
-        if not any(hit.thumbnail for hit in hits):
+        """Draws the hits on standard output, as many beside each other as there is room.
+
+        Where that fails, it is said on standard error, once, and no more is drawn.
+        """
+        if self._failed or not any(hit.thumbnail for hit in hits):
             return
+        try:
+            self._paint(hits, first_rank)
+        except BrokenPipeError:
+            raise
+        # The library meets terminals of unknown size, and whatever else, with errors of all kinds.
+        except Exception as error:
+            self._failed = True
+            why = printable(f"{type(error).__name__}: {error}")
+            typer.echo(f"warning: the pictures cannot be drawn here ({why})", err=True)
+
+    def _paint(self, hits: Sequence[Hit], first_rank: int) -> None:
         # The protocols' own colours must reach the terminal as they are.
-        out = Console(force_terminal=True, color_system="truecolor", no_color=False, markup=False)
+        out = Console(
+            force_terminal=True, color_system="truecolor", no_color=False, markup=False, emoji=False
+        )
         each = _WIDTH + _GAP
         columns = max(1, (out.width + _GAP) // each)
         for start in range(0, len(hits), columns):
@@ -86,7 +109,7 @@ def painter(choice: Choice) -> Painter | None:
     # It would say in a log that the terminal does not tell the size of its cells.
     logging.getLogger("textual_image").setLevel(logging.ERROR)
     announced = _announced(os.environ) if _is_terminal() else None
-    if announced is None and _may_ask(os.environ) and library.sixel.query_terminal_support():
+    if announced is None and _may_ask(os.environ) and _answers_sixel():
         announced = "sixel"
     if announced is None and choice == "auto":
         return None
@@ -100,7 +123,8 @@ def _shows_pictures(environment: Mapping[str, str]) -> bool:
 
 
 def _is_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
+    # A stream that the shell has closed is None.
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def _announced(environment: Mapping[str, str]) -> Literal["kitty", "sixel"] | None:
@@ -122,6 +146,40 @@ def _may_ask(environment: Mapping[str, str]) -> bool:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except OSError:
         return False
+
+
+def _answers_sixel() -> bool:
+    """Whether the terminal says of itself that it draws sixels.
+
+    What is typed ahead is left to whoever reads next: then the terminal is not asked.
+    """
+    import termios
+    import tty
+
+    source = sys.stdin.fileno()
+    kept = termios.tcgetattr(source)
+    said, reply = b"", None
+    # Only so are its answer and a line that is not yet ended to be seen.
+    tty.setcbreak(source, termios.TCSANOW)
+    try:
+        if _readable(source, 0.0):
+            return False
+        sys.stdout.write("\x1b[c")
+        sys.stdout.flush()
+        # What arrives before the answer is taken too, for its end not to reach the shell.
+        while reply is None and _readable(source, _PATIENCE):
+            block = os.read(source, 64)
+            if not block:
+                break
+            said += block
+            reply = _ATTRIBUTES.search(said)
+    finally:
+        termios.tcsetattr(source, termios.TCSANOW, kept)
+    return reply is not None and _SIXEL_ATTRIBUTE in reply[1].split(b";")
+
+
+def _readable(source: int, seconds: float) -> bool:
+    return bool(select.select([source], [], [], seconds)[0])
 
 
 @contextmanager

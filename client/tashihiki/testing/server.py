@@ -224,7 +224,7 @@ def _services(dimension: int) -> _Services:
     raise FailedPreconditionError(
         f"the fake server needs more than is installed ({missing})",
         reason="TESTING_NOT_INSTALLED",
-        remedy="pip install 'tashihiki[testing]', or from a checkout: pip install -e '.[testing]'.",
+        remedy="From the checkout: pip install -e '.[testing]'.",
     )
 
 

@@ -33,6 +33,7 @@ from tashihiki.cli.search import (
 )
 from tashihiki.cli.sheet_file import Open, Sheet, lasting_file, sheet_wanted, show
 from tashihiki.client import Client
+from tashihiki.errors import InvalidArgumentError
 from tashihiki_server.cli.comparison import Comparison, Side
 
 if TYPE_CHECKING:
@@ -97,8 +98,17 @@ def compare(
             if other is None:
                 state = client.get_collection(collection)
                 left = Side(f"{state.space_in_force} space", answer.terms, answer.hits)
-                hits = _plain_sum(client, state, answer, pictures, where, limit, drawn)
-                right = Side("plain sum", answer.terms, hits)
+                try:
+                    hits, note = (
+                        _plain_sum(client, state, answer, pictures, where, limit, drawn),
+                        "",
+                    )
+                except InvalidArgumentError as error:
+                    # A factored space answers queries that only subtract; a sum has nothing left.
+                    if error.reason != "ZERO_QUERY_VECTOR":
+                        raise
+                    hits, note = [], error.message
+                right = Side("plain sum", answer.terms, hits, note)
             else:
                 left = Side(expression, answer.terms, answer.hits)
         if other is not None:
@@ -132,7 +142,7 @@ def _plain_sum(
 
     check_size(state)
     collection = state.name
-    embeddings = _embeddings(client, collection)
+    embeddings = _embeddings(client, state)
     if not embeddings.ids:
         return []
     operands = {}
@@ -165,20 +175,21 @@ def _plain_sum(
     return hits
 
 
-def _embeddings(client: Client, collection: str) -> Embeddings:
+def _embeddings(client: Client, state: Collection) -> Embeddings:
     import numpy as np
 
     from tashihiki_server.plain_sum import Embeddings
 
     items = [
         item
-        for item in client.items(collection, include_vectors=True, page_size=500)
+        for item in client.items(state.name, include_vectors=True, page_size=500)
         if item.vector is not None
     ]
     return Embeddings(
         [item.id for item in items],
         [item.attributes for item in items],
         np.array([item.vector for item in items], dtype=np.float32),
+        state.aliases,
     )
 
 

@@ -22,11 +22,13 @@ class Side:
         name: of the space or the query.
         terms: as they were understood.
         hits: the best first.
+        note: why there are none, where that is not the collection's doing.
     """
 
     name: str
     terms: Sequence[ResolvedTerm]
     hits: Sequence[Hit]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class Comparison:
                 out.print(printable("  ".join(map(term_text, side.terms))), soft_wrap=True)
         out.print()
         out.print(self._table())
+        for side in (self.left, self.right):
+            if side.note:
+                out.print("\n" + printable(f"{side.name}: {side.note}"), soft_wrap=True)
         out.print(f"\n{self._shared()} in both, * only on that side")
 
     def json(self) -> dict[str, Any]:
@@ -86,6 +91,7 @@ class Comparison:
     def _side_json(self, side: Side) -> dict[str, Any]:
         return {
             "name": side.name,
+            "note": side.note,
             "terms": [vars(term) for term in side.terms],
             "hits": [
                 {

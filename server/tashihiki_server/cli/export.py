@@ -10,6 +10,7 @@ from rich.console import Console
 
 from tashihiki.cli.failure import reporting
 from tashihiki.cli.options import DEFAULT_SERVER, CollectionName, Server, Timeout, Where
+from tashihiki.cli.output import printable
 
 app = typer.Typer(add_completion=False)
 
@@ -52,8 +53,8 @@ def export(
         count = export_items(
             items, out, lambda done: progress(done, done if where else max(done, total))
         )
-    console = Console(stderr=True, soft_wrap=True, markup=False)
-    console.print(f"{count} {'item' if count == 1 else 'items'} written to {out}.")
+    console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
+    console.print(f"{count} {'item' if count == 1 else 'items'} written to {printable(str(out))}.")
 
 
 command = typer.main.get_command(app)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
+from tashihiki.cli.failure import FAILED
+from tashihiki.cli.options import checked_address
 from tashihiki.cli.output import printable
 
 if TYPE_CHECKING:
@@ -58,7 +60,11 @@ def index(
     ] = Path("data"),
     server: Annotated[
         str | None,
-        typer.Option(rich_help_panel=WHERE, help="Send the photos to this server instead."),
+        typer.Option(
+            rich_help_panel=WHERE,
+            callback=checked_address,
+            help="Send the photos to this server instead.",
+        ),
     ] = None,
     encoder: Annotated[
         Path | None, typer.Option(rich_help_panel=NEW, help="Encoder bundle for a new collection.")
@@ -100,7 +106,8 @@ def index(
 
     Works on the data folder itself, which no server may be using then, or with --server through
     a server that runs. Photos whose ids are there are replaced, but for those that have not
-    changed: an import that was cut short goes on where it stopped.
+    changed: an import that was cut short goes on where it stopped. The exit status is 1 if no photo
+    could be written.
     """
     from tashihiki_server.dataset import parse_aliases, read_dataset
 
@@ -114,7 +121,7 @@ def index(
         image_root=image_root,
         aliases=aliases,
     )
-    console = Console(stderr=True, soft_wrap=True, markup=False)
+    console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
     _announce(console, dataset)
     with _interruptible(_Tally(len(dataset.photos)), console) as tally:
         if server is not None:
@@ -122,12 +129,14 @@ def index(
         else:
             indexed = _write(data, collection, encoder, space, dataset, aliases, tally)
     _report(console, collection, indexed, dataset.skipped)
+    if not indexed.written:
+        raise typer.Exit(FAILED)
 
 
 def _announce(console: Console, dataset: Dataset) -> None:
     photos = _photos(len(dataset.photos))
     facets = f", facets: {', '.join(dataset.facets)}" if dataset.facets else ""
-    console.print(f"{photos}{facets}")
+    console.print(printable(f"{photos}{facets}"))
     for warning in dataset.warnings:
         console.print(f"warning: {printable(warning)}")
     if not dataset.facets:
@@ -210,8 +219,9 @@ def _upsert(client: Client, name: str, photos: Sequence[Photo], tally: _Tally) -
         return batch, client.upsert(name, items, batch_size=BATCH, on_error="collect")
 
     indexed = Indexed()
-    # The server encodes one call while the next is read and sent and the last is written.
-    with counting(f"indexing {name}") as progress, workers(CALLS) as pool:
+    # The server encodes one call while the next is read and sent and the last is written. The
+    # client is closed first, which cancels the calls that the threads would be waited for.
+    with counting(f"indexing {name}") as progress, workers(CALLS) as pool, client:
         for batch, result in ahead(pool, send, batched(photos, BATCH), CALLS):
             paths = {photo.id: photo.path for photo in batch}
             faults = result.errors
@@ -293,7 +303,7 @@ def _report(console: Console, name: str, indexed: Indexed, unlisted: list[Skippe
     if skipped:
         console.print(f"{len(skipped)} left out:")
     for entry in skipped[:MAX_SHOWN]:
-        console.print(f"  {entry.path}: {entry.why}")
+        console.print(f"  {printable(f'{entry.path}: {entry.why}')}")
     if len(skipped) > MAX_SHOWN:
         console.print(f"  and {len(skipped) - MAX_SHOWN} more")
 

@@ -17,6 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from tashihiki.cli.output import printable
+
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
@@ -28,12 +30,12 @@ class _Rate(ProgressColumn):
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error; yields what to call with (done, total)."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(printable(what), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

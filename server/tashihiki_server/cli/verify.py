@@ -49,12 +49,12 @@ def verify(
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str, float], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
     with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as progress:
         task = progress.add_task("reading", total=1.0)
 
         def advanced(part: str, share: float) -> None:
-            progress.update(task, description=part, completed=share)
+            progress.update(task, description=printable(part), completed=share)
 
         yield advanced
 

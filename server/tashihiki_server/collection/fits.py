@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tashihiki_server.durable import sync
+from tashihiki_server.durable import json_checksum, read_json, sync
 from tashihiki_server.space.factored import DamagedSpaceError, FactoredFit, read_fit
 
 logger = logging.getLogger(__name__)
@@ -80,8 +80,8 @@ class FitStore:
         """
         fit = read_fit(folder)
         try:
-            basis = Basis(**json.loads((folder / BASIS_FILE).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            basis = _read_basis(folder / BASIS_FILE)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise _unusable(folder, f"{BASIS_FILE} cannot be read: {error}") from error
         if (basis.encoder, fit.dimension) != (self._encoder, self._dimension):
             raise _unusable(folder, "it is of another encoder")
@@ -101,7 +101,8 @@ class FitStore:
     def write_basis(self, folder: Path, basis: Basis) -> None:
         """Completes a working folder whose fit is written; all of it is then on the disk."""
         with (folder / BASIS_FILE).open("w", encoding="utf-8") as file:
-            json.dump(asdict(basis), file)
+            content = asdict(basis)
+            json.dump({**content, "checksum": json_checksum(content)}, file)
             file.flush()
             os.fsync(file.fileno())
         sync(folder)
@@ -119,6 +120,18 @@ class FitStore:
         for path in self._root.iterdir():
             if path != final:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _read_basis(path: Path) -> Basis:
+    content = read_json(path)
+    # Earlier ones have no checksum.
+    if content.pop("checksum", None) not in (None, json_checksum(content)):
+        raise ValueError("it has changed since it was written")
+    basis = Basis(**content)
+    counts = (basis.version, basis.items, *basis.values.values())
+    if any(type(count) is not int for count in counts):
+        raise TypeError("a count is no whole number")
+    return basis
 
 
 def _unusable(folder: Path, fault: str) -> DamagedSpaceError:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tashihiki_server.durable import json_checksum, write_json
+from tashihiki_server.durable import json_checksum, read_json, write_json
 from tashihiki_server.vocabulary import Alias
 
 SETTINGS_FILE = "collection.json"
@@ -58,7 +58,7 @@ def read_settings(folder: Path) -> CollectionSettings:
         ValueError: when it has changed since.
     """
     try:
-        content = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+        content = read_json(folder / SETTINGS_FILE)
         # Settings of the first release have none.
         checksum = content.pop("checksum", None)
         if checksum not in (None, json_checksum(content)):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 # digits than a double holds an identifier.
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?", re.ASCII)
 _MOST_DIGITS = 15
+# Of fewer cells most may be numbers by chance, as some titles are.
+_MANY = 10
 
 
 def are_numbers(cells: Iterable[str]) -> bool:
@@ -41,7 +43,7 @@ class Stray:
 
 
 def stray_among_numbers(cells: Iterable[str]) -> Stray | None:
-    """The first cell that is no number where all but one, or but a tenth, of the filled are."""
+    """The first cell that is no number where all but a tenth of ten or more filled ones are."""
     first: tuple[int, str] | None = None
     filled = strays = 0
     for row, cell in enumerate(cells, 1):
@@ -49,7 +51,7 @@ def stray_among_numbers(cells: Iterable[str]) -> Stray | None:
         if cell and not _is_number(cell):
             first = first or (row, cell)
             strays += 1
-    if first is None or filled < 3 or strays > max(1, filled // 10):
+    if first is None or filled < _MANY or strays > filled // 10:
         return None
     return Stray(*first, strays)
 

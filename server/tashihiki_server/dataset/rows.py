@@ -65,11 +65,38 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     return columns, rows
 
 
+def line_of(path: Path, row: int) -> int | None:
+    """The line in which a row of a CSV or TSV file begins, both from 1; None if it has none.
+
+    Reads the file again, since a line for each of a million rows would be kept for a few.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return None
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, delimiter=_delimiter(suffix), strict=True)
+            next(lines, [])
+            number, begin = 0, lines.line_num + 1
+            for cells in lines:
+                number += any(cells)
+                if number == row:
+                    return begin
+                begin = lines.line_num + 1
+    except (OSError, UnicodeDecodeError, csv.Error):
+        pass
+    return None
+
+
+def _delimiter(suffix: str) -> str:
+    return "\t" if suffix == ".tsv" else ","
+
+
 def _delimited(path: Path, suffix: str) -> tuple[list[str], list[Row]]:
     try:
         # utf-8-sig, because spreadsheets put a byte order mark in front.
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, delimiter="\t" if suffix == ".tsv" else ",", strict=True)
+            lines = csv.reader(file, delimiter=_delimiter(suffix), strict=True)
             columns = [name.strip() for name in next(lines, [])]
             made = _Rows(columns)
             rows = [

@@ -17,7 +17,7 @@ from tashihiki_server.dataset.numbers import (
     stray_among_numbers,
 )
 from tashihiki_server.dataset.photo import Dataset, Photo, Skipped
-from tashihiki_server.dataset.rows import Row, read_rows
+from tashihiki_server.dataset.rows import Row, line_of, read_rows
 
 PATH_COLUMNS = ("path", "image", "file", "filename")
 
@@ -74,7 +74,9 @@ def read_table(
     )
     # Where facets were named, a number among them is no mistake.
     doubtful = kept if facets else [*chosen, *kept]
-    warnings = [warning for name in doubtful for warning in _stray(rows, name, name in chosen)]
+    warnings = [
+        warning for name in doubtful for warning in _stray(path, rows, name, name in chosen)
+    ]
     return checked(replace(_read(reader, rows), warnings=warnings), path)
 
 
@@ -194,15 +196,17 @@ def _repeats(rows: list[Row], column: str) -> bool:
     return bool(filled) and 2 * len(set(filled)) <= len(filled) and not are_measures(filled)
 
 
-def _stray(rows: list[Row], column: str, is_facet: bool) -> Iterator[str]:
+def _stray(path: Path, rows: list[Row], column: str, is_facet: bool) -> Iterator[str]:
     stray = stray_among_numbers(row[column] for row in rows)
     if stray is None:
         return
+    line = line_of(path, stray.row)
+    where = f"row {stray.row}" if line is None else f"line {line}"
     more = f" and {stray.count - 1} more" if stray.count > 1 else ""
     kept = "is a facet" if is_facet else "is kept as text"
     yield (
-        f"column {column} {kept} and not compared as numbers, because of {stray.cell!r} in row"
-        f" {stray.row}{more}; correct the cell or leave it empty"
+        f"column {column} {kept} and not compared as numbers, because of {stray.cell!r} in"
+        f" {where}{more}; correct the cell or leave it empty"
     )
 
 

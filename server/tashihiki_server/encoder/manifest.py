@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tashihiki.errors import FailedPreconditionError
+from tashihiki_server.durable import read_json
 
 MODEL_FILE = "encoder.onnx"
 MANIFEST_FILE = "manifest.json"
@@ -69,7 +70,7 @@ def read_manifest(folder: Path) -> Manifest:
         FailedPreconditionError: ENCODER_INVALID.
     """
     try:
-        content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        content = read_json(folder / MANIFEST_FILE)
         if content.pop("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
         fingerprint = content.pop("fingerprint")
@@ -80,7 +81,7 @@ def read_manifest(folder: Path) -> Manifest:
             raise ValueError(f"{MODEL_FILE} is not the file that the manifest describes")
         if fingerprint != manifest.fingerprint:
             raise ValueError("its fingerprint does not fit its content")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise FailedPreconditionError(
             f"{folder} holds no sound encoder: {error}",
             reason="ENCODER_INVALID",

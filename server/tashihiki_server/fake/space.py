@@ -138,12 +138,15 @@ class FakeSpace:
             elif isinstance(term, AttributeTerm):
                 parts[number, self._coordinate(term.key)] = weights[number]
         vector = parts.sum(axis=0)
-        clips = not (self.factored or self.keep_negative)
-        if clips:
-            parts *= vector > 0
-            vector = np.maximum(vector, 0.0)
-        why = " once negative coordinates are set to 0" if clips else ""
-        norm = checked_norm(vector, weights, why)
+        if not (self.factored or self.keep_negative):
+            why = " once negative coordinates are set to 0"
+            checked_norm(np.maximum(vector, 0.0), weights, why)
+            # Real values have much in common, of which a subtraction takes its part; these have
+            # nothing, so that of what is subtracted nothing would be left.
+            rest = slice(self._length - self.dimension, self._length)
+            parts[:, rest] *= vector[rest] > 0
+            vector[rest] = np.maximum(vector[rest], 0.0)
+        norm = checked_norm(vector, weights)
         return Composed(
             (vector / norm).astype(np.float32),
             norm * largest,

@@ -5,6 +5,7 @@ Known as an inverted file (Jégou, Douze and Schmid 2011), without compression.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -211,7 +212,13 @@ class CellsIndex:
         while True:
             rows = cells.rows_of(cells.nearest(similarities, wanted))
             inside = rows[allowed[rows]]
-            if len(inside) < _THIN * share * len(rows):
+            expected = share * len(rows)
+            if len(inside) < _THIN * expected:
+                return None
+            # What is missing near the query moves the best allowed rows as much farther down.
+            missing = max(0.0, expected - math.sqrt(expected) - len(inside))
+            budget = cells.allowed_budget(similarities, count + int(missing), share)
+            if budget > _MOST * np.count_nonzero(allowed):
                 return None
             if len(inside) >= budget:
                 return inside[_best(self._scores(inside, query), count)]

@@ -20,6 +20,9 @@ from tashihiki_server.space.prototype import prototype
 _Labels = NDArray[np.int64]
 # A prototype is the median of no more: thousands say nothing else.
 _MEMBERS = 500
+# Fewer say too little.
+_FEWEST = 8
+_VARIANTS = 8
 # A sum shorter than this says nothing about a direction.
 _SHORTEST = 1e-3
 _TRIES = 20
@@ -69,7 +72,7 @@ class Compositions:
     def __init__(self, gallery: Gallery, random: np.random.Generator) -> None:
         self._gallery = gallery
         self._random = random
-        self._prototypes: dict[tuple[int, int], Vectors] = {}
+        self._prototypes: dict[tuple[int, int, int], Vectors] = {}
         self._kinds: list[Callable[[], Vectors]] = (
             [self._sum_of_items, self._difference_of_items, self._item]
             if not gallery.values
@@ -177,13 +180,16 @@ class Compositions:
         return (key[0], value) if value >= 0 else key
 
     def _prototype(self, key: tuple[int, int]) -> Vectors:
-        if key not in self._prototypes:
+        # Of another half of the members each time: the few values of a facet are few queries, and
+        # prototypes change with every write.
+        variant = (*key, int(self._random.integers(_VARIANTS)))
+        if variant not in self._prototypes:
             column, value = key
             members = np.flatnonzero(self._gallery.labels[:, column] == value)
-            if len(members) > _MEMBERS:
-                members = np.sort(self._random.choice(members, size=_MEMBERS, replace=False))
-            self._prototypes[key] = self._median(self._gallery.facets[column], members)
-        return self._prototypes[key]
+            size = min(max(len(members) // 2, _FEWEST), len(members), _MEMBERS)
+            members = np.sort(self._random.choice(members, size=size, replace=False))
+            self._prototypes[variant] = self._median(self._gallery.facets[column], members)
+        return self._prototypes[variant]
 
     def _median(self, facet: str, members: NDArray[np.int64]) -> Vectors:
         rows = self._gallery.vectors[members]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tashihiki_server.child_process import Started, run, threads
-from tashihiki_server.durable import json_checksum, sync
+from tashihiki_server.durable import json_checksum, read_json, sync
 from tashihiki_server.encoder.manifest import sha256
 from tashihiki_server.index.base import VectorIndex
 from tashihiki_server.index.build import (
@@ -241,7 +241,7 @@ def check_generation(folder: Path) -> None:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+    manifest: dict[str, Any] = read_json(folder / MANIFEST_FILE)
     return manifest
 
 

@@ -196,7 +196,8 @@ def measure_cells(
                 for cells, kind in zip(tried, kinds, strict=True)
                 for effort, (_, alike) in zip(cells.efforts, kind, strict=True)
             ]
-            compared = np.mean([effort.rows[count] for effort in tried[0].efforts])
+            most = len(trial.vectors)
+            compared = np.mean([min(e.rows[count], most) for e in tried[0].efforts])
             points.append(
                 Point(
                     Route.CELLS,

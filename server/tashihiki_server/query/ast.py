@@ -65,10 +65,12 @@ class Term:
         weight: as written, not yet checked.
         operand: what is added or subtracted.
         field: where it stands in the request.
-        span: start and length in the expression's text, if it has one.
+        span: start and length of the operand in the expression's text, if it has one.
+        weight_span: the same of the weight, if it is written.
     """
 
     weight: float
     operand: Operand
     field: str
     span: tuple[int, int] | None = None
+    weight_span: tuple[int, int] | None = None

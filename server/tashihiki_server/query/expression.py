@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -28,6 +29,7 @@ MAX_DEPTH = 32
 _REMEMBERED_LENGTH = 200
 FIELD = "query.expression"
 _QUOTES = {'"': '"', "'": "'", "“": "”"}
+_QUOTED = re.compile(r""""(\\.|[^"\\])*("|\\?\Z)|'(\\.|[^'\\])*('|\\?\Z)|“[^”]*(”|\Z)""", re.DOTALL)
 
 
 def parse_expression(text: str, field: str = FIELD) -> tuple[Term, ...]:
@@ -81,7 +83,7 @@ def _check_size(text: str, field: str) -> None:
             remedy="Send structured terms.",
         )
     depth = 0
-    for position, character in enumerate(text):
+    for position, character in enumerate(_unquoted(text)):
         depth += (character in "(（") - (character in ")）")
         if depth > MAX_DEPTH:
             raise _fault(
@@ -98,6 +100,15 @@ def unquote(text: str) -> str:
     if len(text) >= 2 and _QUOTES.get(text[0]) == text[-1]:
         return re.sub(r"\\(.)", r"\1", text[1:-1])
     return text
+
+
+def _unquoted(text: str) -> str:
+    """The text with spaces for what stands in quotes, to its end where they are not closed."""
+    return _QUOTED.sub(lambda quoted: " " * len(quoted.group()), text)
+
+
+def _weight_text(token: Token) -> str:
+    return str(token)[:-1].strip()
 
 
 def _argument(token: Token) -> str:
@@ -126,17 +137,20 @@ class _Build(Transformer[Token, tuple[Term, ...]]):
         sign = 1.0
         for piece in pieces:
             if isinstance(piece, Term):
-                terms.append(Term(sign * piece.weight, piece.operand, piece.field, piece.span))
+                terms.append(replace(piece, weight=sign * piece.weight))
             else:
                 sign = -1.0 if piece is not None and str(piece) in "-−–－" else 1.0
         return tuple(terms)
 
     def term(self, weight: Token | None, piece: _Piece) -> Term:
         operand, span = piece
-        return Term(1.0 if weight is None else self._number(weight), operand, self._field, span)
+        if weight is None:
+            return Term(1.0, operand, self._field, span)
+        written = _span(weight)[0], len(_weight_text(weight))
+        return Term(self._number(weight), operand, self._field, span, written)
 
     def _number(self, token: Token) -> float:
-        text = str(token)[:-1].strip()
+        text = _weight_text(token)
         try:
             return float(text.replace("∞", "inf"))
         except ValueError:
@@ -193,9 +207,11 @@ def _syntax(text: str, error: UnexpectedInput, field: str) -> InvalidArgumentErr
 def _diagnose(text: str, position: int, error: UnexpectedInput) -> tuple[str, str]:
     ended = isinstance(error, UnexpectedEOF) or position >= len(text.rstrip())
     found = text[position] if not ended else ""
-    opened = sum(map(text.count, "(（")) - sum(map(text.count, ")）"))
+    unquoted = _unquoted(text)
+    opened = sum(map(unquoted.count, "(（")) - sum(map(unquoted.count, ")）"))
+    closing = _QUOTES.get(found, "")
     checks: list[tuple[Callable[[], bool], str, str]] = [
-        (lambda: found in "\"'“" and not ended, "a quote is not closed", f"Close it with {found}."),
+        (lambda: bool(closing), "a quote is not closed", f"Close it with {closing}."),
         (lambda: found in ")）" and opened < 0, "a parenthesis is not opened", "Remove it."),
         (lambda: found in ")）" and not ended, "a term is missing before )", "Add the term."),
         (lambda: ended and opened > 0, "a parenthesis is not closed", "Add the missing `)`."),

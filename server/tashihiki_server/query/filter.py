@@ -408,6 +408,13 @@ class _Build(Transformer[Token, Filter]):
         return self.facet_in(facet, _, value)
 
     def facet_compared(self, facet: Token, sign: Token, value: Token) -> Filter:
+        path = unquote(str(facet))
+        if re.match(r"metadata\.", path, re.IGNORECASE):
+            raise self._fault(
+                f"{path!r} is compared with {sign}, but in quotes it is a facet",
+                facet,
+                f"Write the path without the quotes: `{_bare(path)} {sign} {unquote(value)}`.",
+            )
         turned = _number(facet) is not None
         name, bound = ("price", "20") if turned else (str(facet), unquote(str(value)))
         bound = "20" if _number(bound) is None else bound
@@ -465,6 +472,12 @@ class _Build(Transformer[Token, Filter]):
             remedy=remedy,
             details={"position": str(start), "length": str(length)},
         )
+
+
+def _bare(path: str) -> str:
+    """A path with quotes only around the names that need them."""
+    names = path.split(".")
+    return ".".join(n if re.fullmatch(r"""[^\s,:：=()"'<>!]+""", n) else f'"{n}"' for n in names)
 
 
 def _span(token: Token) -> tuple[int, int]:

@@ -34,6 +34,7 @@ from tashihiki_server.space.base import (
 from tashihiki_server.vocabulary import AttributeKey, Vocabulary, unknown
 
 MAX_WEIGHT = 1000.0
+_MINUS = "-−–－"
 
 
 @dataclass(frozen=True)
@@ -136,21 +137,31 @@ class Resolver:
             except TashihikiError as error:
                 if not error.field:
                     error.field = term.field
-                if term.span and "position" not in error.details:
-                    error.details["position"], error.details["length"] = map(str, term.span)
-                    self._suggest_quotes(error, term.span)
+                span = term.span
+                if error.reason == "WEIGHT_INVALID" and term.weight_span:
+                    span = term.weight_span
+                if span and "position" not in error.details:
+                    error.details["position"], error.details["length"] = map(str, span)
+                    self._suggest_quotes(error, span)
                 raise
 
     def _suggest_quotes(self, error: TashihikiError, span: tuple[int, int]) -> None:
         # `t-shirt` is read as t less shirt, which is what `mug-red` should be.
-        for word in re.finditer(r"[^\s+()]+", self._expression):
-            value = re.split("[:：]", word.group())[-1]
-            keys = self._vocabulary.occurrences(value)
-            if keys and word.start() <= span[0] < word.end() and error.reason.startswith("UNKNOWN"):
-                labels = [self._vocabulary.label(key) for key in keys]
-                error.message = f"{word.group()} is read as a sum; did you mean {spelt(value)}?"
-                error.details["candidates"] = ", ".join(labels)
-                error.remedy = f"Names that hold signs or spaces are quoted: {spelt(value)}."
+        if not error.reason.startswith("UNKNOWN"):
+            return
+        for found in re.finditer(r"[^\s+＋()（）]+", self._expression):
+            if not found.start() <= span[0] < found.end():
+                continue
+            # The first sign may be the term's own.
+            for word in (found.group().lstrip(_MINUS), found.group()):
+                value = re.split("[:：]", word)[-1]
+                keys = self._vocabulary.occurrences(value)
+                if keys and any(sign in value for sign in _MINUS):
+                    labels = [self._vocabulary.label(key) for key in keys]
+                    error.message = f"{word} is read as a sum; did you mean {spelt(value)}?"
+                    error.details["candidates"] = ", ".join(labels)
+                    error.remedy = f"Names that hold signs or spaces are quoted: {spelt(value)}."
+                    return
 
     def _checked_weight(self, weight: float, factor: float) -> float:
         largest = max(abs(weight), abs(weight * factor))

@@ -97,7 +97,8 @@ def _is_known(operand: Operand, vocabulary: Vocabulary) -> bool:
         known = vocabulary.occurrences(operand.text)
         return bool(known) or vocabulary.facet_or_none(operand.text) is not None
     if isinstance(operand, FacetValue):
-        return bool(vocabulary.occurrences(operand.value))
+        facet = vocabulary.facet_or_none(operand.facet)
+        return any(key.facet == facet for key in vocabulary.occurrences(operand.value))
     if isinstance(operand, WholeFacet):
         return vocabulary.facet_or_none(operand.facet) is not None
     return isinstance(operand, ItemOperand)

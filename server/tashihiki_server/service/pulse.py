@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import suppress
 from typing import Any
@@ -11,6 +12,8 @@ import grpc
 
 from tashihiki.errors import ResourceExhaustedError
 from tashihiki_server.service.admission import overloaded
+
+logger = logging.getLogger(__name__)
 
 _METHOD = "/tashihiki.Pulse/Call"
 _BEAT_SECONDS = 0.02
@@ -21,6 +24,10 @@ CALM_SECONDS = 0.05
 _FLOOD = 64
 # Of the longest wait: from there on, some calls are refused.
 _EARLY = 0.2
+# What a call to itself may take where nobody waits.
+_IDLE_SECONDS = 0.02
+# Nobody waits longer than that for an answer, and the server does not for its own.
+_PATIENCE_SECONDS = 10.0
 
 
 class Pulse(grpc.GenericRpcHandler):
@@ -42,6 +49,7 @@ class Pulse(grpc.GenericRpcHandler):
         self._max_wait = max_wait
         self._late = 0.0
         self._waited = 0.0
+        self._reached = False
         self._called: float | None = None
         self._seen = 0
         self._owed = 0.0
@@ -62,7 +70,7 @@ class Pulse(grpc.GenericRpcHandler):
         wait = self._waited
         if self._called is not None:
             wait = max(wait, time.perf_counter() - self._called)
-        early = _EARLY * self._max_wait
+        early = max(_EARLY * self._max_wait, _IDLE_SECONDS)
         if wait <= early or self._seen < _FLOOD:
             self._owed = 0.0
             return None
@@ -100,16 +108,24 @@ class Pulse(grpc.GenericRpcHandler):
         self._next = loop.call_at(now + _BEAT_SECONDS, self._beat, loop, now + _BEAT_SECONDS)
 
     async def _call(self, address: str) -> None:
-        async with grpc.aio.insecure_channel(address) as channel:
+        # A proxy is for the way to others.
+        options = [("grpc.enable_http_proxy", 0)]
+        async with grpc.aio.insecure_channel(address, options) as channel:
             call: Any = channel.unary_unary(_METHOD)
             while True:
-                self._called, self._seen = time.perf_counter(), 0
-                # It is answered however late, and anything else is not this one's business.
-                with suppress(grpc.RpcError):
-                    await call(b"", wait_for_ready=True)
-                self._waited = time.perf_counter() - self._called
+                begin = time.perf_counter()
+                # Where the server cannot reach itself nothing is known of how long calls wait.
+                self._called, self._seen = begin if self._reached else None, 0
+                try:
+                    await call(b"", timeout=_PATIENCE_SECONDS)
+                    self._waited, self._reached = time.perf_counter() - begin, True
+                except grpc.RpcError as error:
+                    # Once it has reached itself, it is only late.
+                    late = self._reached and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                    self._waited, self._reached = _PATIENCE_SECONDS if late else 0.0, late
+                    logger.warning("the server's call to itself failed: %s", error.code())
                 self._called = None
-                await asyncio.sleep(_CALL_SECONDS)
+                await asyncio.sleep(_CALL_SECONDS if self._reached else _PATIENCE_SECONDS)
 
     async def stop(self) -> None:
         """Beats no more."""

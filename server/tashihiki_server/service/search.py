@@ -134,9 +134,11 @@ class SearchApi:
         condition = None
         if request.HasField("filter"):
             condition = filter_from_message(request.filter, "filter")
-        resolution = None if request.page_token else self._resolve(collection, request)
         for retry in range(retries + 1):
             check_deadline()
+            # What names and operands are may change until the state to search is taken.
+            before = collection.state
+            resolution = None if request.page_token else self._resolve(collection, request)
             if resolution is None:
                 answer = self._next_page(request, collection, options, condition)
             else:
@@ -162,7 +164,7 @@ class SearchApi:
         kept = answer.ranking.at(np.flatnonzero(~changed))
         with stage("respond"):
             response = _response(request, replace(answer, ranking=kept), items)
-        if not changed.any():
+        if answer.state is before and not changed.any():
             self._answers.keep(request, answer.state, response, answer.kept)
         return response
 

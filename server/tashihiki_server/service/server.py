@@ -194,7 +194,8 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
 def _reached(address: str, port: int) -> str:
     """Where this machine reaches a server that listens on an address."""
     host = address.rpartition(":")[0]
-    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+    # Where there is no IPv6 gRPC takes [::] for all of IPv4.
+    loopback = {"0.0.0.0": "127.0.0.1", "[::]": "localhost"}
     return f"{loopback.get(host, host)}:{port}"
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tashihiki.errors import FailedPreconditionError
-from tashihiki_server.durable import json_checksum, write_json
+from tashihiki_server.durable import json_checksum, read_json, write_json
 
 FORMAT = 1
 MANIFEST_FILE = "manifest.json"
@@ -74,7 +73,7 @@ def read_snapshot(folder: Path) -> Snapshot:
         FailedPreconditionError: SNAPSHOT_DAMAGED.
     """
     try:
-        content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        content = read_json(folder / MANIFEST_FILE)
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']}, not {FORMAT}")
         if content["checksum"] != json_checksum(content):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ class CollectionMap:
     def __init__(self, client: AsyncClient, names: Names) -> None:
         self._client = client
         self._names = names
-        self._kept: LRUCache[str, tuple[tuple[int, int], _Sample]] = LRUCache(4)
+        self._kept: LRUCache[str, tuple[tuple[datetime | None, int, int], _Sample]] = LRUCache(4)
         self._lock = asyncio.Lock()
 
     async def draw(
@@ -95,7 +96,7 @@ class CollectionMap:
         )
 
     async def _sample(self, state: Collection) -> _Sample:
-        key = state.generation, state.item_count
+        key = state.create_time, state.generation, state.item_count
         async with self._lock:
             kept = self._kept.get(state.name)
             if kept is None or kept[0] != key:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 
 import numpy as np
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from tashihiki import AsyncClient
+from tashihiki import AsyncClient, Collection
 from tashihiki_server.plain_sum import Embeddings, check_size
 
 
@@ -18,7 +19,7 @@ class EmbeddingStore:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self._kept: LRUCache[str, tuple[tuple[int, int], Embeddings]] = LRUCache(2)
+        self._kept: LRUCache[str, tuple[tuple[datetime | None, int, int], Embeddings]] = LRUCache(2)
         self._lock = asyncio.Lock()
 
     async def of(self, collection: str) -> Embeddings:
@@ -30,22 +31,22 @@ class EmbeddingStore:
         """
         state = await self._client.get_collection(collection)
         check_size(state)
-        key = state.generation, state.item_count
+        key = state.create_time, state.generation, state.item_count
         async with self._lock:
             kept = self._kept.get(collection)
             if kept is None or kept[0] != key:
-                kept = key, await self._fetch(collection)
+                kept = key, await self._fetch(state)
                 self._kept[collection] = kept
         return kept[1]
 
-    async def _fetch(self, collection: str) -> Embeddings:
+    async def _fetch(self, state: Collection) -> Embeddings:
         ids: list[str] = []
         attributes: list[Mapping[str, str]] = []
         rows: list[NDArray[np.float32]] = []
-        items = self._client.items(collection, include_vectors=True, page_size=500)
+        items = self._client.items(state.name, include_vectors=True, page_size=500)
         async for item in items:
             if item.vector is not None:
                 ids.append(item.id)
                 attributes.append(item.attributes)
                 rows.append(item.vector)
-        return Embeddings(ids, attributes, np.array(rows, dtype=np.float32))
+        return Embeddings(ids, attributes, np.array(rows, dtype=np.float32), state.aliases)

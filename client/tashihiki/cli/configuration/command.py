@@ -29,7 +29,7 @@ def config(
     """Show which options are in force, and where each comes from.
 
     A flag counts before the environment variable, that before the configuration file, and that
-    before the default.
+    before the default. Without a file that can be used, what would be in force is shown.
     """
     root = context.find_root().command
     commands = dict(subcommands(root)) if isinstance(root, TyperGroup) else {}
@@ -49,7 +49,9 @@ def config(
 
 def _print(found: list[InForce], configuration: Configuration) -> None:
     out = console()
-    if configuration.file is None:
+    if configuration.fault is not None:
+        out.print("no configuration file that can be used")
+    elif configuration.file is None:
         places = " or ".join(str(place) for place in usual_places())
         out.print(printable(f"no configuration file: {places}"), soft_wrap=True)
     else:

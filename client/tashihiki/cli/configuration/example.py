@@ -25,7 +25,14 @@ def example_file(found: Iterable[InForce]) -> str:
             shared.setdefault(one.setting.shared_key, one)
     if shared:
         lines.append("# For every command that has the option, unless its own table says more.")
-        lines += [_line(key, one) for key, one in shared.items()]
+        for key, one in shared.items():
+            own = [
+                other for other in every if other.setting.key == key and not other.setting.shared
+            ]
+            if own:
+                names = ", ".join(f"`{' '.join(other.command)}`" for other in own)
+                lines.append(f"# Not for {names}, whose own table alone says it:")
+            lines.append(_line(key, one))
         lines.append("")
     for path, ours in groupby(every, key=lambda one: one.command):
         lines.append(f"[{'.'.join(path)}]")

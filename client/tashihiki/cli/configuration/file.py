@@ -78,7 +78,7 @@ def read_configuration(named: Path | None) -> Configuration:
     Raises:
         InvalidArgumentError: CONFIGURATION_NOT_FOUND or CONFIGURATION_INVALID.
     """
-    file = named or next((place for place in usual_places() if place.is_file()), None)
+    file = named or next((place for place in usual_places() if _is_there(place)), None)
     if file is None:
         return Configuration()
     try:
@@ -91,10 +91,19 @@ def read_configuration(named: Path | None) -> Configuration:
             remedy="Name one that is there with --config or TASHIHIKI_CONFIG, or none;"
             " `tashihiki config --example` prints one to begin with.",
         ) from None
-    except (OSError, ValueError) as error:
+    # The parser calls itself for each bracket in a bracket.
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidArgumentError(
             f"the configuration file {file} cannot be read: {error}",
             reason="CONFIGURATION_INVALID",
             field="config",
             remedy="Mend it, or name another with --config or TASHIHIKI_CONFIG.",
         ) from error
+
+
+def _is_there(place: Path) -> bool:
+    """Whether it is a file; one in a folder that may not be looked into is none."""
+    try:
+        return place.is_file()
+    except OSError:
+        return False

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from tashihiki.cli.doctor.check import Check, Finding, Target
+from tashihiki.cli.extras import install_command
 from tashihiki.release import PACKAGE, installed_version
 
 # Those that people install; "" is the client.
@@ -53,14 +54,14 @@ def _packages(target: Target) -> Iterator[Finding]:
 def _extra(extra: str, packages: list[_Package]) -> Finding:
     part = f"packages of {extra or 'client'}"
     wrong = [package for package in packages if not package.fits]
-    what = f"{PACKAGE}[{extra}]" if extra else PACKAGE
+    command = f"from the checkout: {install_command(extra)}"
     if not wrong:
         return Finding(part, "ok", f"{len(packages)} installed, all in versions that fit")
     # Which extras were asked for is written nowhere; some of their packages come with others.
     if extra and sum(not package.installed for package in packages) * 2 >= len(packages):
-        return Finding(part, "ok", f"not installed; pip install '{what}' brings them")
+        return Finding(part, "ok", f"not installed; {command}")
     fact = ", ".join(str(package) for package in wrong)
-    return Finding(part, "fault", fact, f"pip install --upgrade '{what}'")
+    return Finding(part, "fault", fact, command)
 
 
 def _required(extra: str) -> Iterator[Requirement]:

@@ -10,7 +10,7 @@ from tashihiki._address import complete_address
 from tashihiki.catalog import Collection
 from tashihiki.cli.doctor.check import Check, Finding, State, Target
 from tashihiki.client import Client
-from tashihiki.errors import UnavailableError
+from tashihiki.errors import DeadlineExceededError, UnavailableError, UnknownError
 from tashihiki.release import VERSION_KEY, installed_version
 from tashihiki.results import HealthStatus
 from tashihiki.status import from_rpc_error
@@ -24,7 +24,14 @@ def _server(target: Target) -> Iterator[Finding]:
         try:
             health = client.health()
         except UnavailableError as error:
-            yield _unreachable(part, target, error)
+            yield _unreachable(part, target, error.message)
+            return
+        except DeadlineExceededError:
+            yield _unreachable(part, target, f"no answer within {target.timeout:g} s")
+            return
+        except UnknownError as error:
+            # gRPC's answer where it cannot read the address, or no gRPC server is there.
+            yield Finding(part, "fault", error.message, "Name a Tashihiki server as host:port.")
             return
         if health is HealthStatus.SERVING:
             yield Finding(part, "ok", "serving")
@@ -40,10 +47,10 @@ def _server(target: Target) -> Iterator[Finding]:
         yield _collection(collection)
 
 
-def _unreachable(part: str, target: Target, error: UnavailableError) -> Finding:
+def _unreachable(part: str, target: Target, fact: str) -> Finding:
     state: State = "fault" if target.server_named else "warning"
     remedy = "Start one with `tashihiki serve`, or name another with --server."
-    return Finding(part, state, error.message, remedy)
+    return Finding(part, state, fact, remedy)
 
 
 def _version(part: str, target: Target) -> Finding:

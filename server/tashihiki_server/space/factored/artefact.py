@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tashihiki.errors import InternalError
-from tashihiki_server.durable import json_checksum
+from tashihiki_server.durable import json_checksum, read_json
 from tashihiki_server.space.factored.diagnostics import Diagnostics
 from tashihiki_server.space.factored.fit import FactoredFit
 
@@ -76,7 +76,7 @@ def read_fit(folder: Path) -> FactoredFit:
         DamagedSpaceError: with what is wrong; also where there is none.
     """
     try:
-        content = json.loads((folder / FACTS_FILE).read_text(encoding="utf-8"))
+        content = read_json(folder / FACTS_FILE)
         if content["format"] != FORMAT:
             raise _damaged(folder, f"its format is {content['format']}, not {FORMAT}")
         if content["checksum"] != json_checksum(content):
