@@ -91,9 +91,14 @@ def test_an_interruption_does_not_wait_for_the_server(tmp_path: Path) -> None:
     def interrupted(request: Any, context: grpc.ServicerContext) -> catalog_pb2.UpsertItemsResponse:
         gone = threading.Event()
         context.add_callback(gone.set)
-        if next(calls) == 0:
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        cancelled.append(gone.wait(20))
+        first = next(calls) == 0
+        for _ in range(4):
+            if first:
+                # Again where it came at a moment, as in a finalizer, when Python passes it over.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            if gone.wait(5):
+                break
+        cancelled.append(gone.is_set())
         return catalog_pb2.UpsertItemsResponse()
 
     server.answer("UpsertItems", interrupted)

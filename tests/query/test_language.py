@@ -339,3 +339,10 @@ def test_a_misspelt_name_gets_a_suggestion(module_served: Served, shop: Gallery)
         "colour:blue" in failure(lambda: search(module_served, shop.name, "colour:bleu")).candidates
     )
     assert "colour" in failure(lambda: search(module_served, shop.name, "color red")).candidates
+
+
+def test_two_values_without_a_sign_are_told_so(module_served: Served, shop: Gallery) -> None:
+    found = failure(lambda: search(module_served, shop.name, "red mug"))
+    assert (found.reason, found.candidates) == ("UNKNOWN_FACET", ["red + mug"])
+    assert "did you mean red + mug?" in found.message
+    assert search(module_served, shop.name, "red + mug").hits

@@ -19,6 +19,7 @@ from tashihiki_server.query.ast import (
     Group,
     ImageOperand,
     ItemOperand,
+    Operand,
     Term,
     VectorOperand,
     WholeFacet,
@@ -142,8 +143,21 @@ class Resolver:
                     span = term.weight_span
                 if span and "position" not in error.details:
                     error.details["position"], error.details["length"] = map(str, span)
+                    self._suggest_plus(error, term.operand)
                     self._suggest_quotes(error, span)
                 raise
+
+    def _suggest_plus(self, error: TashihikiError, operand: Operand) -> None:
+        # `red mug` is read as the value mug of a facet red.
+        if error.reason != "UNKNOWN_FACET" or not isinstance(operand, FacetValue):
+            return
+        names = (operand.facet, operand.value)
+        keys = [self._vocabulary.occurrences(name) for name in names]
+        if all(keys):
+            both = " + ".join(spelt(name) for name in names)
+            error.message = f"{operand.facet} is a value and no facet; did you mean {both}?"
+            error.details["candidates"] = both
+            error.remedy = "Write a + between two values."
 
     def _suggest_quotes(self, error: TashihikiError, span: tuple[int, int]) -> None:
         # `t-shirt` is read as t less shirt, which is what `mug-red` should be.
