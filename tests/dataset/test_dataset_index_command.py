@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import grpc
 import pytest
 
-from client.scripted_server import ScriptedServer
 from photo_files import write_photo
-from server_process import eventually
 from serving import Served
 from tashihiki import FailedPreconditionError
-from tashihiki.v1 import catalog_pb2
 from tashihiki_server.cli.index import command
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.library import Library
@@ -80,36 +72,6 @@ def test_an_interruption_says_how_far_it_came(
     assert index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos")) == 130
     said = capsys.readouterr().err
     assert said.endswith("interrupted: 64 of 70 photos written; run the same command again\n")
-
-
-def test_an_interruption_does_not_wait_for_the_server(tmp_path: Path) -> None:
-    table = write_table(tmp_path, 70)
-    server = ScriptedServer()
-    cancelled: list[bool] = []
-    calls = itertools.count()
-
-    def interrupted(request: Any, context: grpc.ServicerContext) -> catalog_pb2.UpsertItemsResponse:
-        gone = threading.Event()
-        context.add_callback(gone.set)
-        first = next(calls) == 0
-        for _ in range(4):
-            if first:
-                # Again where it came at a moment, as in a finalizer, when Python passes it over.
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            if gone.wait(5):
-                break
-        cancelled.append(gone.is_set())
-        return catalog_pb2.UpsertItemsResponse()
-
-    server.answer("UpsertItems", interrupted)
-    server.start()
-    try:
-        options = ["--image-root", str(tmp_path / "photos"), "--server", server.target]
-        assert index(table, tmp_path / "unused", *options) == 130
-        eventually(lambda: bool(cancelled), "a call that was cancelled")
-        assert all(cancelled)
-    finally:
-        server.stop()
 
 
 def test_photos_sent_to_a_server_are_those_of_the_table(

@@ -229,7 +229,7 @@ def test_a_loose_filter_over_a_large_collection_goes_by_the_index(
         for query in composed_queries(gallery, 9, seed=1)
     ]
     # A hard one may have so many cells to look through that all rows are compared instead.
-    assert routes.count(route) >= 6
+    assert sum(found == route for found in routes) >= 6
     found = check(module_served, gallery, 10, "not size:s0", lambda i: labels[i]["size"] != "s0")
     assert found >= 0.95
 

@@ -219,9 +219,8 @@ def _upsert(client: Client, name: str, photos: Sequence[Photo], tally: _Tally) -
         return batch, client.upsert(name, items, batch_size=BATCH, on_error="collect")
 
     indexed = Indexed()
-    # The server encodes one call while the next is read and sent and the last is written. The
-    # client is closed first, which cancels the calls that the threads would be waited for.
-    with counting(f"indexing {name}") as progress, workers(CALLS) as pool, client:
+    # The server encodes one call while the next is read and sent and the last is written.
+    with counting(f"indexing {name}") as progress, workers(CALLS) as pool:
         for batch, result in ahead(pool, send, batched(photos, BATCH), CALLS):
             paths = {photo.id: photo.path for photo in batch}
             faults = result.errors
