@@ -134,11 +134,12 @@ class SearchApi:
         condition = None
         if request.HasField("filter"):
             condition = filter_from_message(request.filter, "filter")
+        # What names and operands are may change until the state to search is taken; an answer of a
+        # later state is given, but not kept.
+        before = collection.state
+        resolution = None if request.page_token else self._resolve(collection, request)
         for retry in range(retries + 1):
             check_deadline()
-            # What names and operands are may change until the state to search is taken.
-            before = collection.state
-            resolution = None if request.page_token else self._resolve(collection, request)
             if resolution is None:
                 answer = self._next_page(request, collection, options, condition)
             else:
