@@ -20,8 +20,9 @@ from benchmarks.results import FOLDER, measured, save
 
 TABLES = ("encoder", "transport")
 LONG = (
-    *("queries", "rivals", "processes", "steady", "overload", "start", "engines", "scale", "load"),
-    *("turnover", "faults", "duplicates", "kept_pictures", "gallery_page"),
+    *("text_queries", "image_queries", "rivals", "processes", "steady", "overload", "start"),
+    *("engines", "scale", "load", "turnover", "faults", "duplicates", "kept_pictures"),
+    "gallery_page",
 )
 
 _USAGE = f"""python -m benchmarks [TABLE ...] [--results FOLDER] [OPTION ...]

@@ -110,14 +110,14 @@ _SPEED = (
             "text query over gRPC, one caller, p50",
             "gRPC 経由のテキストクエリ、クライアント 1、p50",
         ),
-        "queries",
-        "text-alone",
+        "text_queries",
+        "alone",
         _cell("text query, round trip", "p50, ms", "{} ms"),
     ),
     _Speed(
         ("text queries of 16 callers", "テキストクエリ、クライアント 16"),
-        "queries",
-        "text-many",
+        "text_queries",
+        "many",
         _cell("text queries", "calls/s", "{}/s"),
     ),
     _Speed(
@@ -125,9 +125,9 @@ _SPEED = (
             "photo query over gRPC, one caller, p50",
             "gRPC 経由の写真によるクエリ、クライアント 1、p50",
         ),
-        "queries",
-        "image-alone",
-        _cell("image query, round trip", "p50, ms", "{} ms"),
+        "image_queries",
+        "alone",
+        _cell("photo like the items', round trip", "p50, ms", "{} ms"),
     ),
     _Speed(
         (

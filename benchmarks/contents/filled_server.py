@@ -34,11 +34,13 @@ class Filling:
         count: of the items.
         kind: of the items.
         space: `sum` or `factored`.
+        photos: checksum of those that the items show, 0 for none.
     """
 
     count: int
     kind: Kind
     space: str
+    photos: int = 0
 
 
 @dataclass(frozen=True)

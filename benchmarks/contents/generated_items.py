@@ -13,6 +13,8 @@ from tashihiki.v1 import catalog_pb2, composition_pb2
 from tashihiki_server.space.base import Vectors
 
 _LOOKS = 24
+# How much of an item is its own beside the photo that it shows.
+_OWN = 0.3
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Items:
         Args:
             kind: of the items.
             seed: of what differs between the items.
-            photos: (n, dimension) unit vectors; each item is as near to one of them as to its
-                colour and shape, so that photos have neighbours.
+            photos: (n, dimension) unit vectors; each item is near one of them, so that photos
+                like these have neighbours.
         """
         shared = np.random.default_rng(0)
         self._colours = _normal(shared, kind.colours, kind.dimension)
@@ -77,9 +79,8 @@ class Items:
         looks = _normal(self._random, count, _LOOKS) @ self._looks / 4
         vectors = unit(np.abs(self._colours[colours] + self._shapes[shapes] + looks))
         if self._photos is not None:
-            vectors = unit(
-                vectors + self._photos[self._random.integers(len(self._photos), size=count)]
-            )
+            shown = self._photos[self._random.integers(len(self._photos), size=count)]
+            vectors = unit(shown + _OWN * vectors)
         return [
             Drawn(vector, {"colour": f"c{colour}", "shape": f"s{shape}"})
             for vector, colour, shape in zip(vectors, colours, shapes, strict=True)

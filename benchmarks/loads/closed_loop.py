@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection as Pipe
 
 from benchmarks.loads.targets import OK, Target
 
+# How many the tables call many.
+CALLERS = 16
 TIMEOUT = 60.0
 WARM_UP_SECONDS = 1.0
 

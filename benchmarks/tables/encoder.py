@@ -26,6 +26,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.contents.grain import SIZE, grainy_photos
 from benchmarks.results import Table
 from shipped_network import shipped_network
 from tashihiki_server.encoder.manifest import MODEL_FILE
@@ -37,9 +38,6 @@ from tashihiki_server.images import ImageLimits, decode, fit
 from tashihiki_server.library import SHIPPED_ENCODER
 from tashihiki_training.network import EncoderNetwork
 
-SIZE = (800, 1400)
-QUALITY = 75
-GRAIN = 9
 PICTURES = 128
 PASS_ROUNDS = 25
 CROWD = 16
@@ -114,7 +112,9 @@ def measure() -> Measurement:
     encoder = OpenVinoEncoder(SHIPPED_ENCODER, chosen)
     size = encoder.manifest.input_size
     with tempfile.TemporaryDirectory() as folder:
-        files = write_photos(Path(folder), PICTURES)
+        files = [Path(folder) / f"{number:05}.jpg" for number in range(PICTURES)]
+        for path, photo in zip(files, grainy_photos(PICTURES), strict=True):
+            path.write_bytes(photo)
         pixels = np.stack([_decoded(path, size) for path in files[:CROWD]])
         return Measurement(
             input_size=size,
@@ -176,24 +176,6 @@ def tables(found: Measurement) -> list[Table]:
 def _rates(rates: list[Rate]) -> list[list[str]]:
     ours = rates[0].pictures
     return [[one.name, f"{one.pictures:.0f}", f"{ours / one.pictures:.2f}"] for one in rates]
-
-
-def write_photos(folder: Path, count: int, seed: int = 0) -> list[Path]:
-    """Writes grainy JPEG files of `SIZE`, about 200 KB each, no two alike."""
-    random = np.random.default_rng(seed)
-    width, height = SIZE
-    grain = random.normal(0, GRAIN, (2 * height, 2 * width, 1)).astype(np.int16)
-    files = []
-    for number in range(count):
-        patches = random.integers(40, 216, (14, 8, 3), dtype=np.uint8)
-        shades = Image.fromarray(patches).resize(SIZE, Image.Resampling.BILINEAR)
-        top, left = random.integers(0, (height, width))
-        pixels = np.asarray(shades) + grain[top : top + height, left : left + width]
-        path = folder / f"{number:05}.jpg"
-        picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-        picture.save(path, "JPEG", quality=QUALITY)
-        files.append(path)
-    return files
 
 
 def _passes(

@@ -2,164 +2,161 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.contents.filled_server import COLLECTION, Filling, filled
-from benchmarks.contents.generated_items import Kind
-from benchmarks.contents.inside import look_inside
+from benchmarks.contents.filled_server import filled
+from benchmarks.contents.grain import SIZE, grainy_photos
+from benchmarks.contents.inside import Inside, look_inside
+from benchmarks.contents.photos import ASKED, PHOTOS_HELP, Photos, photos
+from benchmarks.contents.requests import LIMIT, image_requests
 from benchmarks.floors.bare_ngt import BareNgt
 from benchmarks.floors.built_index import best
 from benchmarks.loads.alone import block_medians
-from benchmarks.loads.closed_loop import Rate, closed_loop
+from benchmarks.loads.closed_loop import CALLERS, Rate, closed_loop
 from benchmarks.loads.targets import GrpcTarget
 from benchmarks.results import Table
-from benchmarks.tables.encoder import SIZE, write_photos
 from server_process import ServerProcess, running
-from tashihiki.v1 import composition_pb2, search_pb2
+from tashihiki.v1 import search_pb2
 from tashihiki_server.encoder.base import Encoder
-from tashihiki_server.encoder.openvino import OpenVinoEncoder
 from tashihiki_server.encoder.streams import cores
 from tashihiki_server.encoder.tuning import open_tuned
 from tashihiki_server.images import ImageLimits, decode, fit
 from tashihiki_server.library import SHIPPED_ENCODER
 from tashihiki_server.space.base import Vectors
 
-PHOTOS = 48
-LIMIT = 10
-CALLERS = 16
 _LIMITS = ImageLimits()
+_DECODE, _ENCODE = "decode and resize", "encoder pass"
 _GRAPH, _EXACT = "look-up by NGT", "look-up by comparing all"
+_LIKE, _UNLIKE = "photo like the items'", "picture unlike every item"
 
 
-@dataclass(frozen=True)
-class ImagePlan:
-    """How much is measured; see `TextPlan`."""
-
-    items: int
-    calls: int
-    seconds: float
-    rounds: int
-    folder: str | None
-
-
-@dataclass(frozen=True)
-class Photos:
-    """Photos and their embeddings.
-
-    Attributes:
-        files: JPEGs.
-        embeddings: (n, d), by the shipped encoder.
-    """
-
-    files: Sequence[bytes]
-    embeddings: Vectors
-
-    def filling(self, items: int) -> Filling:
-        """Items near these photos, in the space that searches embeddings as they are."""
-        return Filling(items, Kind(self.embeddings.shape[1]), "sum")
-
-
-def photos() -> Photos:
-    """The same on every call."""
-    encoder = OpenVinoEncoder(SHIPPED_ENCODER)
-    with tempfile.TemporaryDirectory() as folder:
-        files = [path.read_bytes() for path in write_photos(Path(folder), PHOTOS)]
-    return Photos(files, np.stack([_embedded(encoder, file) for file in files]))
-
-
-def image_requests(files: Sequence[bytes]) -> list[search_pb2.SearchRequest]:
-    """A search for each photo."""
+def main(arguments: Sequence[str] = ()) -> list[Table]:
+    """One caller and many."""
+    plan = _options(arguments)
+    pictures = photos(plan.photos)
+    asked = {_LIKE: pictures.files, _UNLIKE: list(grainy_photos(ASKED))}
+    requests = {name: image_requests(files) for name, files in asked.items()}
+    with filled(
+        pictures.filling(plan.items),
+        folder=f"{plan.data}/image" if plan.data else None,
+        bundle=SHIPPED_ENCODER,
+        photos=pictures.shown,
+    ) as place:
+        inside = look_inside(place, requests[_LIKE])
+        with running(place.data, place.bundle) as server:
+            (bundle,) = (place.data / "encoders").glob("[!.]*")
+            encoder = open_tuned(bundle)
+            found = _alone(plan, server, requests, encoder, asked[_LIKE], inside)
+            bare, served = _many(plan, server, requests, encoder, asked[_LIKE])
     return [
-        search_pb2.SearchRequest(
-            collection=COLLECTION,
-            query=composition_pb2.Query(
-                composition=composition_pb2.Composition(terms=[composition_pb2.Term(image=file)])
-            ),
-            limit=LIMIT,
-        )
-        for file in files
+        _alone_table(plan, found, pictures, inside),
+        _many_table(bare, served),
     ]
 
 
-def image_tables(plan: ImagePlan) -> list[Table]:
-    """One caller and many."""
-    pictures = photos()
-    requests = image_requests(pictures.files)
-    filling = pictures.filling(plan.items)
-    with filled(
-        filling, folder=plan.folder, bundle=SHIPPED_ENCODER, photos=pictures.embeddings
-    ) as place:
-        inside = look_inside(place, requests)
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            running(place.data, place.bundle) as server,
-        ):
-            graph = BareNgt(inside.vectors, Path(folder) / "ngt", inside.composed, LIMIT)
-            (bundle,) = (place.data / "encoders").glob("[!.]*")
-            encoder = open_tuned(bundle)
-            parts: dict[str, Callable[[int], object]] = {
-                "decode and resize": lambda n: _decoded(encoder, pictures.files[n % PHOTOS]),
-                "encoder pass": _pass(encoder, pictures.files),
-                _GRAPH: lambda n: graph.search(inside.composed[n % PHOTOS]),
-                _EXACT: lambda n: best(inside.vectors @ inside.composed[n % PHOTOS], LIMIT),
-                "round trip": lambda n: server.search.Search(requests[n % PHOTOS]),
-            }
-            found = block_medians(parts, plan.calls)
-            bare, served = _many(plan, server, requests, encoder, pictures.files)
-            graph.close()
-    trip = found.pop("round trip")
-    # Few items, or queries unlike them, are looked up faster without a graph.
-    del found[max((_GRAPH, _EXACT), key=found.__getitem__)]
-    floor = sum(found.values())
-    rows = [[f"bare {name}", _ms(seconds), ""] for name, seconds in found.items()]
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("image_queries", description=__doc__)
+    parser.add_argument("--items", type=int, default=20_000)
+    parser.add_argument("--photos", type=Path, default=None, help=PHOTOS_HELP)
+    parser.add_argument("--calls", type=int, default=400, help="of one caller")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of a turn of many callers")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of many callers")
+    parser.add_argument("--data", default=None, help="folder that is kept and used again")
+    return parser.parse_args(arguments)
+
+
+def _alone(
+    plan: argparse.Namespace,
+    server: ServerProcess,
+    requests: Mapping[str, Sequence[search_pb2.SearchRequest]],
+    encoder: Encoder,
+    files: Sequence[bytes],
+    inside: Inside,
+) -> dict[str, float]:
+    """Median seconds of the parts and of the round trips."""
+    like, unlike = requests[_LIKE], requests[_UNLIKE]
+    with tempfile.TemporaryDirectory() as folder:
+        graph = BareNgt(inside.vectors, Path(folder) / "ngt", inside.composed, LIMIT)
+        parts: dict[str, Callable[[int], object]] = {
+            _DECODE: lambda n: _decoded(encoder, files[n % ASKED]),
+            _ENCODE: _pass(encoder, files),
+            _GRAPH: lambda n: graph.search(inside.composed[n % ASKED]),
+            _EXACT: lambda n: best(inside.vectors @ inside.composed[n % ASKED], LIMIT),
+            _LIKE: lambda n: server.search.Search(like[n % ASKED]),
+            _UNLIKE: lambda n: server.search.Search(unlike[n % ASKED]),
+        }
+        found = block_medians(parts, plan.calls)
+        graph.close()
+    return found
+
+
+def _alone_table(
+    plan: argparse.Namespace, found: Mapping[str, float], pictures: Photos, inside: Inside
+) -> Table:
+    parts = [_DECODE, _ENCODE, min((_GRAPH, _EXACT), key=found.__getitem__)]
+    floor = sum(found[part] for part in parts)
+    # What no row is near cannot be found by a graph.
+    compared = found[_DECODE] + found[_ENCODE] + found[_EXACT]
+    rows = [[f"bare {name}", _ms(found[name]), ""] for name in parts]
     rows += [
         ["sum of these", _ms(floor), ""],
-        ["image query, round trip", _ms(trip), f"{trip / floor:.2f} × the sum"],
+        [f"{_LIKE}, round trip", _ms(found[_LIKE]), f"{found[_LIKE] / floor:.2f} × the sum"],
+        ["the sum with all compared", _ms(compared), ""],
+        [
+            f"{_UNLIKE}, round trip",
+            _ms(found[_UNLIKE]),
+            f"{found[_UNLIKE] / compared:.2f} × that sum",
+        ],
     ]
     size = sum(map(len, pictures.files)) // len(pictures.files) // 1000
     title = (
-        f"JPEG of {SIZE[0]}×{SIZE[1]}, {size} KB; {plan.items} items of"
+        f"JPEG of {SIZE[0]}×{SIZE[1]}, {size} KB ({pictures.kind}); {plan.items} items of"
         f" {inside.vectors.shape[1]} dimensions, one caller, medians"
     )
-    rates = [
-        ["decoder and encoder on all cores", f"{bare:.0f}", ""],
-        ["image queries", f"{served.per_second:.0f}", f"{served.per_second / bare:.2f}"],
-    ]
-    many = f"{CALLERS} callers, images a second; {sum(served.failures.values())} failed"
-    return [
-        Table("image-alone", title, ["one caller", "p50, ms", "ratio"], rows),
-        Table("image-many", many, ["work", "images/s", "ratio"], rates),
-    ]
+    return Table("alone", title, ["one caller", "p50, ms", "ratio"], rows)
 
 
 def _many(
-    plan: ImagePlan,
+    plan: argparse.Namespace,
     server: ServerProcess,
-    requests: Sequence[search_pb2.SearchRequest],
+    requests: Mapping[str, Sequence[search_pb2.SearchRequest]],
     encoder: Encoder,
     files: Sequence[bytes],
-) -> tuple[float, Rate]:
+) -> tuple[float, dict[str, Rate]]:
     """Images a second of the bare parts, and of the server, in turns."""
     address = f"127.0.0.1:{server.port}"
-    target = GrpcTarget(address, [request.SerializeToString() for request in requests])
-    bare, served = [], Rate()
+    targets = {
+        name: GrpcTarget(address, [request.SerializeToString() for request in some])
+        for name, some in requests.items()
+    }
+    bare, served = [], {name: Rate() for name in targets}
     with ThreadPoolExecutor(cores() + 1) as pool:
         for _ in range(plan.rounds):
             begin, done = time.perf_counter(), 0
             while time.perf_counter() - begin < plan.seconds:
                 done += len(list(pool.map(lambda file: _embedded(encoder, file), files)))
             bare.append(done / (time.perf_counter() - begin))
-            served.add(closed_loop(target, CALLERS, plan.seconds))
+            for name, target in targets.items():
+                served[name].add(closed_loop(target, CALLERS, plan.seconds))
     return statistics.median(bare), served
+
+
+def _many_table(bare: float, served: Mapping[str, Rate]) -> Table:
+    rows = [["decoder and encoder on all cores", f"{bare:.0f}", ""]]
+    for name, rate in served.items():
+        rows.append([name, f"{rate.per_second:.0f}", f"{rate.per_second / bare:.2f}"])
+    failed = sum(sum(rate.failures.values()) for rate in served.values())
+    title = f"{CALLERS} callers, images a second; {failed} failed"
+    return Table("many", title, ["work", "images/s", "ratio"], rows)
 
 
 def _pass(encoder: Encoder, files: Sequence[bytes]) -> Callable[[int], object]:

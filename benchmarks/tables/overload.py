@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.loads.closed_loop import CALLERS
 from benchmarks.loads.health_watch import HealthWatch
 from benchmarks.loads.open_loop import Calls, Schedule, open_loop
-from benchmarks.loads.sustained import CALLERS, loaded, parser
+from benchmarks.loads.sustained import KINDS, loaded, parser
 from benchmarks.loads.targets import OK
 from benchmarks.pictures import figure, save
 from benchmarks.results import Table
@@ -23,34 +24,42 @@ REFUSED = "RESOURCE_EXHAUSTED"
 
 
 def main(arguments: Sequence[str] = ()) -> list[Table]:
-    """A row for each multiple of the peak, and a plot of goodput."""
+    """For each kind of queries a row for each multiple of the peak, and a plot of goodput."""
     options = _options(arguments)
-    rows, goodputs = [], []
-    with loaded(options) as setting:
+    found = {kind: _measured(options, kind) for kind in options.kinds}
+    if options.images:
+        shares = {kind: goodput for kind, (_, goodput) in found.items()}
+        _draw(options.times, shares, Path(options.images) / "overload.png")
+    return [table for table, _ in found.values()]
+
+
+def _measured(options: argparse.Namespace, kind: str) -> tuple[Table, list[float]]:
+    """The table, and the goodput at each multiple, as a share of the peak."""
+    rows, shares = [], []
+    with loaded(options, kind) as setting:
         peak = setting.peak.per_second
         for times in options.times:
             schedule = Schedule(
-                times * peak, options.seconds, not options.even, options.timeout, options.clients
+                times * peak, options.seconds, True, options.timeout, options.clients
             )
             with HealthWatch(setting.target.address) as health:
                 calls = open_loop(setting.target, schedule, seed=int(10 * times))
             rows.append([f"{times:g}", *_cells(calls, options.seconds, peak, health)])
-            goodputs.append(calls.answered.sum() / options.seconds)
-    if options.images:
-        _draw(options.times, goodputs, peak, Path(options.images) / "overload.png")
+            shares.append(calls.answered.sum() / options.seconds / peak)
     header = ["times the peak", "due, searches/s", "answered", "goodput, searches/s"]
     header += ["goodput to peak", "p50 of answers, ms", "p99 of answers, ms", "refused"]
     header += ["refused with a hint", "other failures", "sent late p99, ms"]
     header += ["health check p99, ms", "health checks failed"]
     title = (
-        f"{options.items} items, text queries, peak of {CALLERS} callers {peak:.0f} searches/s,"
+        f"{setting.name}, peak of {CALLERS} callers {peak:.0f} searches/s,"
         f" {options.seconds:g} s each, open loop, timeout {options.timeout:g} s"
     )
-    return [Table("overload", title, header, rows)]
+    return Table(kind, title, header, rows), shares
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser("overload", __doc__, timeout=2.0)
+    options.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of queries")
     options.add_argument("--times", type=float, nargs="+", default=[0.7, 1.0, 2.0, 3.0])
     options.add_argument("--seconds", type=float, default=30.0, help="of each")
     return options.parse_args(arguments)
@@ -78,9 +87,10 @@ def _cells(calls: Calls, seconds: float, peak: float, health: HealthWatch) -> li
     ]
 
 
-def _draw(times: Sequence[float], goodputs: Sequence[float], peak: float, path: Path) -> None:
+def _draw(times: Sequence[float], shares: Mapping[str, Sequence[float]], path: Path) -> None:
     made, (place,) = figure(1)
-    place.plot(times, np.array(goodputs) / peak, marker="o", label="answered")
+    for kind, goodput in shares.items():
+        place.plot(times, goodput, marker="o", label=f"{kind} queries answered")
     asked = np.linspace(0, max(times))
     place.plot(asked, np.minimum(asked, 1.0), linestyle=":", color="grey", label="ideal")
     place.axhline(0.8, linewidth=0.8, color="grey")

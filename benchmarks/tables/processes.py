@@ -17,12 +17,11 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.contents.filled_server import Filling, Place, filled
-from benchmarks.contents.generated_items import Kind
-from benchmarks.loads.closed_loop import Rate, in_turns
+from benchmarks.contents.filled_server import Place, filled
+from benchmarks.contents.requests import text_filling, text_requests, unrepeated
+from benchmarks.loads.closed_loop import CALLERS, Rate, in_turns
 from benchmarks.loads.targets import Connection, GrpcTarget
 from benchmarks.results import Table
-from benchmarks.tables.text_queries import CALLERS, COLOURS, SHAPES, text_requests, unrepeated
 from server_process import ServerProcess, running
 from tashihiki_server.encoder.streams import cores
 
@@ -41,10 +40,9 @@ class _Spread:
 def main(arguments: Sequence[str] = ()) -> list[Table]:
     """A row for each number of processes."""
     options = _options(arguments)
-    kind = Kind(options.dimension, COLOURS, SHAPES)
-    requests = [r.SerializeToString() for r in unrepeated(text_requests(kind))]
+    filling = text_filling(options.items, options.dimension)
+    requests = [r.SerializeToString() for r in unrepeated(text_requests(filling.kind))]
     folder = f"{options.data}/text" if options.data else None
-    filling = Filling(options.items, kind, "factored")
     with ExitStack() as stack:
         place = stack.enter_context(filled(filling, folder=folder))
         copies = Path(stack.enter_context(tempfile.TemporaryDirectory()))

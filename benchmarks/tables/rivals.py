@@ -25,22 +25,21 @@ from PIL import Image
 from benchmarks.contents.filled_server import COLLECTION, filled
 from benchmarks.contents.generated import unit
 from benchmarks.contents.inside import Inside, look_inside
+from benchmarks.contents.photos import PHOTOS_HELP, photos
+from benchmarks.contents.requests import LIMIT, image_requests, text_requests, unrepeated
 from benchmarks.floors.built_index import best
 from benchmarks.floors.rival_services import Rival, rivals, write_content
 from benchmarks.loads.alone import block_medians
-from benchmarks.loads.closed_loop import Rate, in_turns
+from benchmarks.loads.closed_loop import CALLERS, Rate, in_turns
 from benchmarks.loads.targets import GrpcTarget, Target
 from benchmarks.pictures import FOLDER, figure, save
 from benchmarks.results import Table
-from benchmarks.tables.image_queries import LIMIT, image_requests, photos
-from benchmarks.tables.text_queries import text_requests, unrepeated
 from server_process import ServerProcess, running
 from shipped_network import shipped_network
 from tashihiki.v1 import composition_pb2, search_pb2
 from tashihiki_server.library import SHIPPED_ENCODER
 from tashihiki_server.space.base import Vectors
 
-CALLERS = 16
 OURS = "Tashihiki"
 TEXT, IMAGE = "/text", "/image"
 _VALUE = re.compile(r"\w+:\w+")
@@ -69,7 +68,7 @@ class _Found:
 def main(arguments: Sequence[str] = ()) -> list[Table]:
     """A table of text queries and one of image queries."""
     options = _options(arguments)
-    pictures = photos()
+    pictures = photos(options.photos)
     filling = pictures.filling(options.items)
     texts = text_requests(filling.kind)
     expressions = [request.query.expression for request in texts]
@@ -81,7 +80,7 @@ def main(arguments: Sequence[str] = ()) -> list[Table]:
             filling,
             folder=f"{options.data}/image" if options.data else None,
             bundle=SHIPPED_ENCODER,
-            photos=pictures.embeddings,
+            photos=pictures.shown,
         ) as place,
         tempfile.TemporaryDirectory() as folder,
     ):
@@ -107,13 +106,14 @@ def main(arguments: Sequence[str] = ()) -> list[Table]:
     header += ["ours to it", f"recall@{LIMIT}", "recall of torch's", "failed"]
     return [
         Table("text", f"Two attributes, {about}", header, _cells(found)),
-        Table("image", f"A JPEG of {size} KB, {about}", header, _cells(shown)),
+        Table("image", f"A JPEG of {size} KB ({pictures.kind}), {about}", header, _cells(shown)),
     ]
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("rivals", description=__doc__)
     parser.add_argument("--items", type=int, default=20_000)
+    parser.add_argument("--photos", type=Path, default=None, help=PHOTOS_HELP)
     parser.add_argument("--calls", type=int, default=500, help="of one caller; a fifth for images")
     parser.add_argument("--seconds", type=float, default=10.0, help="of a turn of many callers")
     parser.add_argument("--rounds", type=int, default=3, help="turns of many callers")

@@ -11,10 +11,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.contents.filled_server import Filling, Place, filled
-from benchmarks.contents.generated_items import Kind
+from benchmarks.contents.filled_server import Place, filled
+from benchmarks.contents.requests import text_filling, text_requests
 from benchmarks.results import Table
-from benchmarks.tables.text_queries import COLOURS, SHAPES, text_requests
 from server_process import running
 from tashihiki.v1 import search_pb2
 
@@ -31,7 +30,7 @@ print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))
 def main(arguments: Sequence[str] = ()) -> list[Table]:
     """Starts, imports, and the heaviest modules of these."""
     options = _options(arguments)
-    filling = Filling(options.items, Kind(options.dimension, COLOURS, SHAPES), "factored")
+    filling = text_filling(options.items, options.dimension)
     request = text_requests(filling.kind)[0]
     folder = f"{options.data}/text" if options.data else None
     with filled(filling, folder=folder) as place:

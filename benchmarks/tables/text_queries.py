@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
-from benchmarks.contents.filled_server import COLLECTION, Filling, filled
-from benchmarks.contents.generated_items import Kind, pair_expressions
+from benchmarks.contents.filled_server import filled
 from benchmarks.contents.inside import Inside, look_inside
+from benchmarks.contents.requests import LIMIT, text_filling, text_requests, unrepeated
 from benchmarks.floors.bare_ngt import BareNgt
 from benchmarks.floors.empty_service import empty_service
 from benchmarks.loads.alone import block_medians
-from benchmarks.loads.closed_loop import in_turns
+from benchmarks.loads.closed_loop import CALLERS, in_turns
 from benchmarks.loads.targets import GrpcTarget
 from benchmarks.results import Table
 from server_process import ServerProcess, running
-from tashihiki.v1 import composition_pb2, search_pb2, search_pb2_grpc
+from tashihiki.v1 import search_pb2, search_pb2_grpc
 from tashihiki_server.service.hits.rerank import CANDIDATES
+from tashihiki_server.space.base import Vectors
 
-COLOURS, SHAPES = 40, 30
-LIMIT = 10
-CALLERS = 16
 # So many requests are no more than a server remembers the answers of.
 REPEATED = 100
 TUNING_QUERIES = 100
@@ -33,64 +33,18 @@ _EMPTY = "empty call"
 _TIMED = "in the server"
 _TRIP = "round trip"
 _AGAIN = "again"
+_LOOK_UP = "look-up"
+# About what passes in one caller's round trip besides the search.
+PAUSE = 0.0015
 
 
-@dataclass(frozen=True)
-class TextPlan:
-    """How much is measured.
-
-    Attributes:
-        items: in the collection.
-        dimension: of their vectors.
-        calls: of one caller, of each rival.
-        seconds: of each turn of many callers.
-        rounds: turns.
-        folder: that is kept for the next run; None for a temporary one.
-    """
-
-    items: int
-    dimension: int
-    calls: int
-    seconds: float
-    rounds: int
-    folder: str | None
-
-    @property
-    def filling(self) -> Filling:
-        """The items; more pairs than a small cache of answers would hold."""
-        return Filling(self.items, Kind(self.dimension, COLOURS, SHAPES), "factored")
-
-
-def text_requests(kind: Kind) -> list[search_pb2.SearchRequest]:
-    """A search for every pair of a colour and a shape."""
-    return [
-        search_pb2.SearchRequest(
-            collection=COLLECTION, query=composition_pb2.Query(expression=pair), limit=LIMIT
-        )
-        for pair in pair_expressions(kind)
-    ]
-
-
-def unrepeated(
-    requests: Sequence[search_pb2.SearchRequest], least: int = 4800
-) -> list[search_pb2.SearchRequest]:
-    """At least so many, no two alike: the same ones, each time with another minimum similarity.
-
-    There is nothing below it. A server that gives answers again has none for these, as long as it
-    remembers fewer.
-    """
-    made = []
-    for number in range(-(-least // len(requests))):
-        for request in requests:
-            made.append(search_pb2.SearchRequest(min_similarity=1e-6 * number - 1.0))
-            made[-1].MergeFrom(request)
-    return made
-
-
-def text_tables(plan: TextPlan) -> list[Table]:
+def main(arguments: Sequence[str] = ()) -> list[Table]:
     """One caller, where the time goes, and many callers."""
-    requests = text_requests(plan.filling.kind)
-    with filled(plan.filling, folder=plan.folder) as place, empty_service() as empty:
+    plan = _options(arguments)
+    filling = text_filling(plan.items, plan.dimension)
+    requests = text_requests(filling.kind)
+    folder = f"{plan.data}/text" if plan.data else None
+    with filled(filling, folder=folder) as place, empty_service() as empty:
         inside = look_inside(place, requests)
         with tempfile.TemporaryDirectory() as folder:
             graph = BareNgt(
@@ -118,7 +72,18 @@ def text_tables(plan: TextPlan) -> list[Table]:
         for name, rate in per_second.items()
     ]
     title = f"{CALLERS} callers, calls a second; {failed} failed"
-    return [*alone, Table("text-many", title, ["calls", "calls/s", "to the empty call"], many)]
+    return [*alone, Table("many", title, ["calls", "calls/s", "to the empty call"], many)]
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("text_queries", description=__doc__)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--dimension", type=int, default=128, help="of the items")
+    parser.add_argument("--calls", type=int, default=2000, help="of one caller")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of a turn of many callers")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of many callers")
+    parser.add_argument("--data", default=None, help="folder that is kept and used again")
+    return parser.parse_args(arguments)
 
 
 def _target(server: ServerProcess, requests: Sequence[search_pb2.SearchRequest]) -> GrpcTarget:
@@ -126,7 +91,7 @@ def _target(server: ServerProcess, requests: Sequence[search_pb2.SearchRequest])
 
 
 def _alone(
-    plan: TextPlan,
+    plan: argparse.Namespace,
     server: ServerProcess,
     empty: str,
     requests: Sequence[search_pb2.SearchRequest],
@@ -142,22 +107,22 @@ def _alone(
             _TRIP: lambda n: server.search.Search(every[n % len(every)]),
             _AGAIN: lambda n: server.search.Search(some[n % len(some)]),
             _TIMED: stages.ask,
-            "look-up": lambda n: graph.search(inside.composed[n % len(requests)]),
         }
-        found = block_medians(rivals, plan.calls)
-    ten, recall, setting = found["look-up"], graph.recall, graph.setting
-    # What re-ranking needs of neighbours, and one more for the next page.
-    graph.tune(inside.composed[:TUNING_QUERIES], CANDIDATES + 1)
-    hundred = block_medians({"look-up": rivals["look-up"]}, plan.calls)["look-up"]
+        look_ups = _LookUps(graph, inside.composed)
+        found = block_medians({**rivals, **look_ups.rivals}, plan.calls)
+        ten = look_ups.taken(found, LIMIT)
+        # What re-ranking needs of neighbours, and one more for the next page.
+        graph.tune(inside.composed[:TUNING_QUERIES], CANDIDATES + 1)
+        hundred = look_ups.taken(block_medians(look_ups.rivals, plan.calls), CANDIDATES + 1)
     inner, trip, nothing_at_all = stages.total, found[_TRIP], found[_EMPTY]
-    more = f"recall {graph.recall:.3f}; {graph.setting}"
     rows = [
-        [f"bare NGT look-up of {LIMIT} (recall {recall:.3f}; {setting})", _ms(ten), ""],
-        [f"bare NGT look-up of {CANDIDATES + 1} ({more})", _ms(hundred), ""],
+        *ten.rows,
+        *hundred.rows,
         [
             "text query, in the server",
             _ms(inner),
-            f"{inner / ten:.2f} and {inner / hundred:.2f} × the look-ups",
+            f"{inner / ten.at_once:.2f} and {inner / hundred.at_once:.2f} × the look-ups;"
+            f" {inner / ten.rested:.2f} and {inner / hundred.rested:.2f} × those after a pause",
         ],
         ["empty call, round trip", _ms(nothing_at_all), ""],
         ["text query, round trip", _ms(trip), f"{trip / nothing_at_all:.2f} × the empty call"],
@@ -172,9 +137,56 @@ def _alone(
         f" {plan.dimension} dimensions, factored space, one caller, medians"
     )
     return [
-        Table("text-alone", title, ["one caller", "p50, ms", "ratio"], rows),
+        Table("alone", title, ["one caller", "p50, ms", "ratio"], rows),
         stages.table,
     ]
+
+
+@dataclass(frozen=True)
+class _LookUp:
+    """A bare look-up, in seconds."""
+
+    name: str
+    at_once: float
+    rested: float
+
+    @property
+    def rows(self) -> list[list[str]]:
+        return [
+            [self.name, _ms(self.at_once), ""],
+            [f"the same after a pause of {1000 * PAUSE:g} ms", _ms(self.rested), ""],
+        ]
+
+
+class _LookUps:
+    """NGT's, one after the other as no server has them, and with pauses as between calls.
+
+    After a pause the core wakes up, and its caches have lost rows and graph.
+    """
+
+    def __init__(self, graph: BareNgt, queries: Vectors) -> None:
+        self._graph = graph
+        self._queries = queries
+        self._rested: list[float] = []
+
+    @property
+    def rivals(self) -> dict[str, Callable[[int], object]]:
+        return {_LOOK_UP: self._at_once, "rested": self._after_a_pause}
+
+    def _at_once(self, number: int) -> None:
+        self._graph.search(self._queries[number % len(self._queries)])
+
+    def _after_a_pause(self, number: int) -> None:
+        time.sleep(PAUSE)
+        begin = time.perf_counter()
+        self._at_once(number)
+        self._rested.append(time.perf_counter() - begin)
+
+    def taken(self, found: Mapping[str, float], count: int) -> _LookUp:
+        """What was measured since the last time, of look-ups of so many neighbours."""
+        rested, self._rested = statistics.median(self._rested), []
+        about = f"recall {self._graph.recall:.3f}; {self._graph.setting}"
+        return _LookUp(f"bare NGT look-up of {count} ({about})", found[_LOOK_UP], rested)
 
 
 class _Stages:
@@ -207,7 +219,7 @@ class _Stages:
         medians = {name: statistics.median(taken) for name, taken in self._stages.items()}
         rows = [[name, _ms(taken), f"{taken / self.total:.0%}"] for name, taken in medians.items()]
         title = f"Stages in the server (found by {', '.join(sorted(self._routes))}), medians"
-        return Table("text-stages", title, ["stage", "p50, ms", "of the total"], rows)
+        return Table("stages", title, ["stage", "p50, ms", "of the total"], rows)
 
 
 def _ms(seconds: float) -> str:

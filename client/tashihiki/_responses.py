@@ -49,6 +49,9 @@ from tashihiki.v1 import (
     search_pb2,
 )
 
+# Above, not every whole number is a double.
+_EXACT = 2.0**53
+
 _ROUTES: dict[int, SearchRoute] = {
     search_pb2.SEARCH_ROUTE_INDEX: SearchRoute.INDEX,
     search_pb2.SEARCH_ROUTE_CELLS: SearchRoute.CELLS,
@@ -307,7 +310,17 @@ def _array(vector: composition_pb2.Vector) -> NDArray[np.float32]:
 
 def _metadata(struct: struct_pb2.Struct) -> dict[str, Any]:
     metadata: dict[str, Any] = json_format.MessageToDict(struct)
-    return metadata
+    return {key: _with_integers(value) for key, value in metadata.items()}
+
+
+def _with_integers(value: Any) -> Any:
+    # A Struct knows only floats; the year 2013 should not be read as 2013.0.
+    if isinstance(value, dict):
+        return {key: _with_integers(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_integers(part) for part in value]
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT
+    return int(value) if is_whole else value
 
 
 def _time(stamp: timestamp_pb2.Timestamp) -> datetime:

@@ -62,8 +62,10 @@ def index_photos(
 ) -> Indexed:
     """Embeds photos and writes them in batches; each batch is durable when it is counted.
 
-    A picture that is the same file as the item's is not decoded; its item is written only where
-    its labels or metadata differ.
+    The space and the index may be of fewer items then; `Collection.settle` waits for them.
+
+    A picture that is the same file as the item's is not decoded, unless the thumbnail that is kept
+    of it is damaged; its item is written only where its labels or metadata differ.
 
     Args:
         photos: to add, or to replace by their ids.
@@ -78,7 +80,7 @@ def index_photos(
         photo, stored = entry
         return _prepared(photo, stored, collection, embedder)
 
-    with workers(threads) as pool:
+    with collection.writing(), workers(threads) as pool:
         entries = _with_stored(photos, collection)
         for batch in batched(ahead(pool, prepare, entries, AHEAD), BATCH):
             records = [made for made in batch if isinstance(made, ItemRecord)]
@@ -89,7 +91,6 @@ def index_photos(
             indexed.unchanged += unchanged
             indexed.skipped += [made for made in batch if isinstance(made, Skipped)]
             advanced(len(batch))
-    collection.settle()
     return indexed
 
 
@@ -97,7 +98,8 @@ def _with_stored(
     photos: Iterable[Photo], collection: Collection
 ) -> Iterator[tuple[Photo, StoredItem | None]]:
     for chunk in batched(photos, BATCH):
-        stored = collection.catalogue.items([photo.id for photo in chunk])
+        ids = [photo.id for photo in chunk]
+        stored = collection.catalogue.items(ids, thumbnails=True, lenient=True)
         yield from ((photo, stored.get(photo.id)) for photo in chunk)
 
 
@@ -110,7 +112,7 @@ def _prepared(
         data = photo.path.read_bytes()
         digest = hashlib.sha256(data).digest()
         record = ItemRecord(photo.id, photo.attributes, dict(photo.metadata), image_sha256=digest)
-        if stored is None or stored.image_sha256 != digest:
+        if stored is None or not stored.shows(digest):
             image = embedder.embed_with_thumbnail(collection.encoder, data, "image")
             return replace(record, embedding=image.embedding, thumbnail=image.thumbnail)
         # Without an embedding a record keeps the one that the item has.

@@ -18,7 +18,7 @@ from tashihiki.errors import (
     ResourceExhaustedError,
     TashihikiError,
 )
-from tashihiki_server.bounds import MAX_NAME_LENGTH, check_name
+from tashihiki_server.bounds import check_name
 from tashihiki_server.catalogue.sqlite import SqliteCatalogue
 from tashihiki_server.collection.background import Background
 from tashihiki_server.collection.collection import Collection
@@ -38,7 +38,7 @@ from tashihiki_server.encoder.openvino import OpenVinoEncoder
 from tashihiki_server.encoder.shelf import EncoderShelf
 from tashihiki_server.encoder_change import forget_other_encoders, pending_change
 from tashihiki_server.encoder_changes import EncoderChanges
-from tashihiki_server.names import similar
+from tashihiki_server.names import unknown_collection
 from tashihiki_server.retired import RetiredCollections
 from tashihiki_server.snapshot.manifest import Snapshot
 from tashihiki_server.snapshot.store import CATALOGUE_FILE, SnapshotStore
@@ -230,18 +230,7 @@ class Library:
                 remedy=fault.remedy,
                 details=fault.details,
             )
-        known = {*self._collections, *self._faults}
-        # What is like a long name takes long to find.
-        long = len(name) > MAX_NAME_LENGTH
-        candidates = (not long and similar(name, known)) or sorted(known)
-        shown = f"{name[:MAX_NAME_LENGTH]}…" if long else name
-        raise NotFoundError(
-            f"no collection {shown!r}",
-            reason="UNKNOWN_COLLECTION",
-            field="collection",
-            remedy=f"There is {', '.join(candidates)}." if candidates else "Create it first.",
-            details={"candidates": ", ".join(candidates)},
-        )
+        raise unknown_collection(name, [*self._collections, *self._faults])
 
     def create(
         self,

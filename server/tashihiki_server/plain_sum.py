@@ -6,13 +6,19 @@ Computed from what a client fetches, whatever space is in force.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tashihiki import Collection, FailedPreconditionError, ResolvedTerm
+from tashihiki import (
+    Collection,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    ResolvedTerm,
+    StoredItem,
+)
 from tashihiki_server.names import fold
 from tashihiki_server.space.base import AttributeTerm, EmbeddingTerm, IgnoreTerm, SpaceTerm, Vectors
 from tashihiki_server.space.prototype import Prototypes, prototype
@@ -31,12 +37,26 @@ class Embeddings:
         attributes: facet to value, for each.
         rows: (n, d), unit length, float32.
         aliases: per facet, other names of values, as the collection has them.
+        keep_negative: whether the collection keeps negative coordinates of a sum.
     """
 
     ids: Sequence[str]
     attributes: Sequence[Mapping[str, str]]
     rows: NDArray[np.float32]
     aliases: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    keep_negative: bool = False
+
+    @classmethod
+    def of(cls, collection: Collection, items: Iterable[StoredItem]) -> Embeddings:
+        """Those of a collection's items, which come with their vectors."""
+        pairs = [(item, item.vector) for item in items if item.vector is not None]
+        return cls(
+            [item.id for item, _ in pairs],
+            [item.attributes for item, _ in pairs],
+            np.array([vector for _, vector in pairs], dtype=np.float32),
+            collection.aliases,
+            collection.space.keep_negative,
+        )
 
     def folded(self) -> Iterator[dict[str, str]]:
         """Facet to value of each item, both folded and aliases replaced by what they stand for."""
@@ -48,6 +68,19 @@ class Embeddings:
         for attributes in self.attributes:
             pairs = ((fold(facet), fold(value)) for facet, value in attributes.items())
             yield {facet: meant.get((facet, value), value) for facet, value in pairs}
+
+
+@dataclass(frozen=True)
+class PlainAnswer:
+    """What a plain sum finds.
+
+    Attributes:
+        hits: rows of the embeddings and their similarities, most similar first.
+        note: why there is nothing to find; "" for a sum that asks for something.
+    """
+
+    hits: Sequence[tuple[int, float]]
+    note: str = ""
 
 
 def check_size(collection: Collection) -> None:
@@ -71,12 +104,12 @@ def nearest(
     terms: Sequence[ResolvedTerm],
     operands: Mapping[int, Vectors],
     limit: int,
-    *,
     admitted: Container[str] | None = None,
-    excluded: Container[str] = (),
-    keep_negative: bool = False,
-) -> list[tuple[int, float]]:
+) -> PlainAnswer:
     """The items most similar to the plain sum, by the cosine.
+
+    An item of the query is no hit of it. A sum of which nothing is left finds nothing: other
+    spaces answer queries that only subtract, of which a sum without negative coordinates is zero.
 
     Args:
         embeddings: of all items.
@@ -84,31 +117,30 @@ def nearest(
         operands: the embeddings (d,) of the terms that are neither values nor facets, by place.
         limit: items wanted.
         admitted: the ids that may be found; None for all.
-        excluded: the ids that may not.
-        keep_negative: whether negative coordinates of the sum are kept.
-
-    Returns:
-        Rows of the embeddings and their similarities, most similar first.
-
-    Raises:
-        InvalidArgumentError: ZERO_QUERY_VECTOR.
     """
     if not len(embeddings.ids):
-        return []
+        return PlainAnswer([])
     labels = list(embeddings.folded())
     codes = _codes(labels)
     asked = [_asked(term, operands.get(place), codes) for place, term in enumerate(terms)]
     prototypes = _prototypes(embeddings.rows, labels, codes, _facets(asked))
-    space = SumSpace(embeddings.rows.shape[1], prototypes, keep_negative)
-    similarities = embeddings.rows @ space.compose(asked).vector
+    space = SumSpace(embeddings.rows.shape[1], prototypes, embeddings.keep_negative)
+    try:
+        composed = space.compose(asked)
+    except InvalidArgumentError as error:
+        if error.reason != "ZERO_QUERY_VECTOR":
+            raise
+        return PlainAnswer([], error.message)
+    similarities = embeddings.rows @ composed.vector
+    named = {term.name for term in terms if term.kind == "item"}
     found: list[tuple[int, float]] = []
     for row in np.argsort(-similarities, kind="stable").tolist():
         identifier = embeddings.ids[row]
         if len(found) == limit:
             break
-        if identifier not in excluded and (admitted is None or identifier in admitted):
+        if identifier not in named and (admitted is None or identifier in admitted):
             found.append((row, float(similarities[row])))
-    return found
+    return PlainAnswer(found)
 
 
 def _asked(

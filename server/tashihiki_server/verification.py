@@ -329,9 +329,10 @@ def _without_pictures(part: str, lost: list[str], count: int) -> Finding:
         "damaged",
         f"the pictures of {len(lost):,} of {count:,} items have changed or are missing:"
         f" {named}{more}",
-        "calls that ask for these pictures fail, and so does a change of encoder; everything else"
-        " is served, vectors and labels are sound",
-        "delete these items and index their photos again, or restore a snapshot",
+        "hits come without them, an item or a list that is asked for with them is refused, and so"
+        " is a change of encoder; everything else is served, vectors and labels are sound",
+        "send these items again with their photos, as `tashihiki index` does, or restore a"
+        " snapshot",
     )
 
 

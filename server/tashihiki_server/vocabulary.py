@@ -6,11 +6,14 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from tashihiki.errors import InvalidArgumentError
 from tashihiki_server.names import fold, similar, spelt
 
 MAX_CANDIDATES = 10
+# What is like a longer name takes long to find.
+_MAX_ALIKE = 64
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,23 @@ class Vocabulary:
                 named[self.value_name(key)] = self.label(key)
         return [named[name] for name in similar(word, named)]
 
+    def alike(self, name: str) -> list[AttributeKey]:
+        """Values that differ from `name` by signs and spaces, or a letter, best first."""
+        wanted = _letters(name)
+        if not wanted or len(wanted) > _MAX_ALIKE:
+            return []
+        keys: dict[str, list[AttributeKey]] = defaultdict(list)
+        for facet in self.facets():
+            for key in self.keys(facet):
+                keys[_letters(self.value_name(key))].append(key)
+        found = get_close_matches(wanted, keys, n=3, cutoff=0.9)
+        return [key for letters in found for key in keys[letters]]
+
+
+def _letters(name: str) -> str:
+    """The letters and digits of a folded name."""
+    return "".join(filter(str.isalnum, fold(name)))
+
 
 def unknown(
     reason: str, message: str, where: str, near: Sequence[str], others: Sequence[str] = ()
@@ -199,6 +219,6 @@ def unknown(
         f"{message}{guess}",
         reason=reason,
         field=where,
-        remedy="`tashihiki attributes` and ListAttributes tell the collection's facets and values.",
+        remedy="ListAttributes tells the collection's facets and values.",
         details={"candidates": ", ".join(shown)},
     )

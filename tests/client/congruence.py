@@ -36,6 +36,7 @@ NOT_IN_FAKE = {
     "option": {"rerank", "diversity"},
 }
 _DIFFERENT = frozenset().union(*DIFFERENT.values())
+_ROOM = [("grpc.max_receive_message_length", 64 * 2**20)]
 
 
 @dataclass
@@ -96,7 +97,7 @@ def beside(real: Served) -> Iterator[Both]:
     """A fake server beside a real one, until the block ends."""
     with (
         FakeServer(dimension=DIMENSION) as fake,
-        grpc.insecure_channel(fake.address) as channel,
+        grpc.insecure_channel(fake.address, _ROOM) as channel,
     ):
         yield Both(Side(real), Side(Served(real.library, fake.address, channel)))
 

@@ -72,6 +72,22 @@ def test_hits_of_a_factored_space_are_explained_block_by_block(
     assert server.received("Search")[1].rerank == search_pb2.RERANK_OFF
 
 
+def test_a_search_says_that_the_space_is_being_fitted(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer("Search", FACTORED_ANSWER)
+    said = "the space is being fitted to the newest items; answers may change"
+    gone = NotFoundError("deleted meanwhile", reason="UNKNOWN_COLLECTION")
+    pending = catalog_pb2.GetCollectionResponse(collection=DESCRIBED)
+    for answer, is_said in ((pending, True), (catalog_pb2.GetCollectionResponse(), False)):
+        server.answer("GetCollection", answer)
+        assert run("search", "items", "red") == 0
+        assert (said in capsys.readouterr().out.splitlines()) == is_said
+    server.answer("GetCollection", gone)
+    assert run("search", "items", "red") == 0
+    assert "mug_1" in capsys.readouterr().out
+
+
 def test_blocks_under_a_hit_are_not_broken(
     server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

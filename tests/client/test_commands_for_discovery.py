@@ -99,9 +99,28 @@ def test_suggestions_as_a_table_and_as_json(
     shown = json.loads(capsys.readouterr().out)
     assert shown["unlabelled_count"] == 40
     assert (shown["suggestions"][0]["id"], shown["suggestions"][0]["similarity"]) == ("a", 0.25)
+
+
+def test_where_all_is_labelled_the_facets_that_lack_labels_are_named(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     server.answer("SuggestLabels", discovery_pb2.SuggestLabelsResponse())
+    facets = [
+        catalog_pb2.FacetSummary(facet="colour", unlabelled_count=12),
+        catalog_pb2.FacetSummary(facet="shape"),
+    ]
+    server.answer("ListAttributes", catalog_pb2.ListAttributesResponse(facets=facets))
     assert run("suggest", "items") == 0
-    assert capsys.readouterr().out == "nothing to label\n"
+    told = " ".join(capsys.readouterr().out.split())
+    assert "no item is without any label; labels are missing of colour (12)" in told
+    assert "--facet" in told
+    server.answer("ListAttributes", catalog_pb2.ListAttributesResponse(facets=facets[1:]))
+    assert run("suggest", "items", "--facet", "shape", "--where", "colour:red") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "no item that --where admits is without a label of shape, and none lacks" in told
+    server.answer("SuggestLabels", discovery_pb2.SuggestLabelsResponse())
+    assert run("suggest", "items", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"suggestions": [], "unlabelled_count": 0}
 
 
 def test_a_sample_is_listed_as_items_are(

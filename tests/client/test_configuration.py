@@ -107,10 +107,39 @@ def test_each_value_says_where_it_came_from(
     assert in_force(capsys, "snapshot", "create")["--timeout"]["value"] == 3600
     # `index` works on a folder unless it is told otherwise.
     assert in_force(capsys, "index")["--server"]["value"] is None
-    assert run("config", "serve") == 0
+    assert run("config", "serve", "--all") == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["--grace", "3.0", "TASHIHIKI_SERVE_GRACE", "TASHIHIKI_SERVE_GRACE"] in rows
     assert ["--max-wait", "1.0", "tashihiki.toml", "TASHIHIKI_SERVE_MAX_WAIT"] in rows
+
+
+def test_only_what_differs_is_shown_and_the_rest_is_counted(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TASHIHIKI_SERVER")
+    assert run("config") == 0
+    shown = capsys.readouterr().out
+    assert run("config", "--json") == 0
+    options = json.loads(capsys.readouterr().out)["options"]
+    assert shown.splitlines()[0].startswith("no configuration file: tashihiki.toml or ")
+    assert f"{len(options)} options have their defaults; `tashihiki config --all`" in shown
+    assert len(shown.splitlines()) == 3
+    write('server = "there:1"\n[search]\nlimit = 3\n')
+    monkeypatch.setenv("TASHIHIKI_SERVE_GRACE", "3")
+    assert run("config") == 0
+    lines = capsys.readouterr().out.splitlines()
+    servers = sum(one["option"] == "--server" for one in options)
+    # `index` and `doctor` go without a server unless they are told otherwise.
+    asking = servers - 1
+    assert lines[0] == "configuration file: tashihiki.toml"
+    assert sorted(line.split() for line in lines[3:6]) == [
+        [str(asking), "commands", "--server", "there:1", "tashihiki.toml"],
+        ["search", "--limit", "3", "tashihiki.toml"],
+        ["serve", "--grace", "3.0", "TASHIHIKI_SERVE_GRACE"],
+    ]
+    assert lines[-1].startswith(f"{len(options) - asking - 2} options have their defaults")
+    assert run("--config", "tashihiki.toml", "config", "search", "--all") == 0
+    assert "TASHIHIKI_SEARCH_WHERE" in capsys.readouterr().out
 
 
 def test_a_command_of_another_package_reads_the_file(
@@ -193,8 +222,8 @@ def test_a_folder_that_cannot_be_looked_into_has_no_file(
 @pytest.mark.parametrize(
     ("text", "advised"),
     [
-        ("[search]\nlimt = 5\n", ["config", "search"]),
-        ("[snapshot]\njson = true\n", ["config", "snapshot"]),
+        ("[search]\nlimt = 5\n", ["config", "search", "--all"]),
+        ("[snapshot]\njson = true\n", ["config", "snapshot", "--all"]),
         ("limt = 5\n", ["config", "--example"]),
         (f"a = {'[' * 10_000}", ["config", "--example"]),
         (None, ["config", "--example"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -95,6 +96,26 @@ def fills_its_disk(server: ScriptedServer) -> int:
     return done.returncode
 
 
+def interrupted_while_imported(tmp_path: Path) -> int:
+    # In the place of what takes long to import stands what interrupts at once.
+    stub = tmp_path / "tashihiki"
+    stub.mkdir()
+    (stub / "__init__.py").write_text(
+        "import signal\n"
+        "try:\n    signal.raise_signal(signal.SIGINT)\n"
+        "except BaseException as error:\n    raise ImportError('broken') from error\n"
+    )
+    places = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2] / "client")])
+    done = subprocess.run(
+        ["env", "--default-signal=INT", sys.executable, "-m", "tashihiki_command", "--version"],
+        env={**os.environ, "PYTHONPATH": places},
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.stderr == b""
+    return done.returncode
+
+
 CASES: dict[str, tuple[int, Callable[[ScriptedServer], int]]] = {
     "done": (0, lambda server: run("items", "items")),
     "help": (0, lambda server: run("search", "--help")),
@@ -117,6 +138,7 @@ CASES: dict[str, tuple[int, Callable[[ScriptedServer], int]]] = {
     "no room for the output": (1, fills_its_disk),
     "no command": (2, lambda server: run()),
     "unknown command": (2, lambda server: run("serach")),
+    "nobody to ask": (2, lambda server: run("delete", "items")),
     "unknown option": (2, lambda server: run("items", "items", "--limt", "3")),
     "wrong value": (2, lambda server: run("items", "items", "--limit", "many")),
     "wrong value for another package": (2, lambda server: run("serve", "--grace", "long")),
@@ -138,6 +160,21 @@ def test_a_failure_ends_with_its_code(
     code, happens = CASES[case]
     assert happens(server) == code
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_interrupt_is_quiet_from_the_first_moment(tmp_path: Path) -> None:
+    assert interrupted_while_imported(tmp_path) == 130
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_works_without_the_standard_streams(closed: str, server: ScriptedServer) -> None:
+    for command, code in (("items items", 0), ("items items --limt 3", 2)):
+        done = subprocess.run(
+            ["sh", "-c", f"{COMMAND} {command} {closed}"], capture_output=True, timeout=60
+        )
+        assert done.returncode == code, done.stderr
+        assert b"Traceback" not in done.stderr
+    assert server.received("ListItems")
 
 
 def test_the_document_lists_these_codes_and_no_other() -> None:

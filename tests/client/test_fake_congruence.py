@@ -281,6 +281,13 @@ def _created(**settings: Any) -> Callable[[Served], Message]:
 
 REFUSED: dict[str, Callable[[Served], Message]] = {
     "no collection": lambda served: search(served, "godos", "red"),
+    "a collection like none": lambda served: search(served, "zzz", "red"),
+    "an item like another": lambda served: search(served, "goods", "item(Mug-red-wod)"),
+    "an item like none": lambda served: search(served, "goods", "item(zzz)"),
+    "a name with a sign": lambda served: search(served, "goods", "navy-blu"),
+    "a facet that is metadata": lambda served: search(
+        served, "goods", "red", filter=text_filter("price:3")
+    ),
     "no item": lambda served: served.catalog.GetItem(
         catalog_pb2.GetItemRequest(collection="goods", id="gone")
     ),
@@ -298,6 +305,11 @@ REFUSED: dict[str, Callable[[Served], Message]] = {
     "no picture": lambda served: search(served, "goods", [term(image=b"")]),
     "not a picture": lambda served: search(served, "goods", [term(image=b"words")]),
     "a limit": lambda served: search(served, "goods", "red", limit=1001),
+    "a limit and no collection": lambda served: search(served, "godos", "red", limit=1001),
+    "a limit and no expression": lambda served: search(served, "goods", "red +", limit=-1),
+    "a filter and no expression": lambda served: search(
+        served, "goods", "red +", filter=text_filter("colour in (")
+    ),
     "a similarity": lambda served: search(served, "goods", "red", min_similarity=2.0),
     "a mode": lambda served: search(served, "goods", "red", attribute_mode=9),
     "a grouping": lambda served: search(
@@ -359,6 +371,33 @@ def test_batches_answer_each_search_for_itself(both: Both) -> None:
     for real, fake in zip(*found, strict=True):
         assert fake.error == real.error
         assert {hit.id for hit in fake.response.hits} == {hit.id for hit in real.response.hits}
+
+
+def test_what_gets_large_is_cut_alike(both: Both) -> None:
+    name = fresh_name("large")
+    plain = metadata({"text": "x" * 60_000})
+    large = [
+        ItemInput(id=f"{number:03}", vector=vector(shown), metadata=plain)
+        for number, shown in enumerate(np.random.default_rng(7).random((170, DIMENSION)))
+    ]
+    request = search_pb2.SearchRequest(collection=name, query=query("item(000)"), limit=50)
+    batch = search_pb2.BatchSearchRequest(requests=[request] * 8)
+    refused, pages = [], []
+    for side in (both.real, both.fake):
+        create(side.served, name)
+        for start in range(0, len(large), 50):
+            upsert(side.served, name, large[start : start + 50])
+        results = side.served.search.BatchSearch(batch).results
+        refused.append([result.error.code for result in results])
+        page = _listing(side.served, name, page_size=1000)
+        rest = _listing(side.served, name, page_size=1000, page_token=page.next_page_token)
+        pages.append([[item.id for item in part.items] for part in (page, rest)])
+    assert refused[0] == refused[1]
+    assert 0 < sum(map(bool, refused[0])) < len(refused[0])
+    assert pages[0] == pages[1]
+    first, second = pages[0]
+    assert second
+    assert [*first, *second] == [item.id for item in large]
 
 
 # What is not the same

@@ -80,6 +80,7 @@ def test_a_result_is_a_sequence_of_hits_with_its_explanation(
     assert result[1:][0].thumbnail is None
     first = result[0]
     assert first.metadata == {"price": 12, "tags": ["a", None]}
+    assert str(first.metadata["price"]) == "12"
     assert (first.attributes, first.thumbnail) == ({"colour": "red"}, b"jpeg")
     assert first.contributions[1] == Contribution("red", 0.5, 0.25)
     assert (result.norm, result.generation, result.route) == (1.5, 4, SearchRoute.EXACT)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from calls import random_picture
 from photo_files import write_photo
 from serving import Served
 from tashihiki import FailedPreconditionError
@@ -29,6 +29,58 @@ def write_table(folder: Path, count: int) -> Path:
     rows = "".join(f"{number}.png,red\n" for number in range(count))
     (folder / "t.csv").write_text(f"path,colour\n{rows}")
     return folder / "t.csv"
+
+
+def write_goods(folder: Path) -> Path:
+    """A table of 36 photos, sorted by the first of its two facets."""
+    (folder / "photos").mkdir()
+    rows = []
+    for number in range(36):
+        name = f"{number:02}.png"
+        (folder / "photos" / name).write_bytes(random_picture(number)[1])
+        rows.append(f"{name},c{number // 12},s{number % 3},{2000 + number}\n")
+    (folder / "t.csv").write_text(f"path,colour,shape,year\n{''.join(rows)}")
+    return folder / "t.csv"
+
+
+def test_the_space_is_fitted_when_the_command_ends(
+    tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_goods(tmp_path)
+    options = ["--image-root", str(tmp_path / "photos")]
+    assert not index(table, tmp_path / "data", *options, "--server", served.address)
+    sent = capsys.readouterr().err
+    collection = served.library.collection("c")
+    assert (collection.state.space.kind, collection.space_pending) == ("factored", False)
+    assert not index(table, tmp_path / "alone", *options)
+    for said in (sent, capsys.readouterr().err):
+        assert "fitting the space to 36 items …" in said
+        assert "Facets are the columns whose values repeat: colour, shape." in said
+        assert said.endswith("The space is fitted to 36 items.\n")
+
+
+def test_the_space_need_not_be_waited_for(
+    tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_goods(tmp_path)
+    options = ["--image-root", str(tmp_path / "photos"), "--facet", "colour", "--facet", "shape"]
+    assert not index(table, tmp_path, *options, "--server", served.address, "--no-wait")
+    said = capsys.readouterr().err
+    assert "The space is still being fitted to the newest items" in said
+    assert "columns whose values repeat" not in said
+
+
+def test_one_facet_is_told_to_want_another_space(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_goods(tmp_path)
+    options = ["--image-root", str(tmp_path / "photos"), "--facet", "colour"]
+    assert not index(table, tmp_path / "data", *options)
+    said = capsys.readouterr().err
+    assert "The plain sum answers, often badly" in said
+    assert "--space factored" in said
+    assert not index(table, tmp_path / "other", *options, "--space", "factored")
+    assert capsys.readouterr().err.endswith("The space is fitted to 36 items.\n")
 
 
 def test_a_table_without_facets_is_warned_of(
@@ -85,7 +137,7 @@ def test_photos_sent_to_a_server_are_those_of_the_table(
     wanted = {f"{number}.png" for number in range(150)} - {"77.png"}
     assert set(served.library.collection("c").catalogue.ids_after("", 1000)) == wanted
     said = capsys.readouterr().err
-    assert re.search(r"150/150 +\d+/s +\d+:\d\d:\d\d", said)
+    assert "indexing c\n" in said
     assert "149 photos written to c." in said
     assert "1 left out:" in said
     assert "77.png: " in said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,6 +97,18 @@ def test_only_what_differs_is_written_and_only_new_pictures_are_decoded(
     _holds(collection, photos, seeds)
     after = {i: s.version for i, s in collection.catalogue.items(list(seeds)).items()}
     assert {i for i in seeds if after[i] != versions[i]} == {photos[n].id for n in (3, 5, 7)}
+
+
+def test_a_damaged_thumbnail_is_made_again(
+    library: Library, photos: list[Photo], tmp_path: Path
+) -> None:
+    collection = library.create("c")
+    _index(photos, collection)
+    with closing(sqlite3.connect(next(tmp_path.rglob("c/catalogue.sqlite3")))) as db, db:
+        db.execute("UPDATE thumbnails SET jpeg = x'00' WHERE key = 4")
+    again, decoded = _index(photos, collection)
+    assert (again.written, again.unchanged, decoded) == (COUNT, COUNT - 1, 1)
+    _holds(collection, photos, {photo.id: n for n, photo in enumerate(photos)})
 
 
 def test_what_was_cut_short_goes_on(

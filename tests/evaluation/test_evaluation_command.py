@@ -81,6 +81,31 @@ def test_the_report_reads_well_and_its_pictures_are_there(out: Path) -> None:
             assert picture.size[0] > 300
 
 
+def test_a_row_that_was_asked_less_says_so(out: Path) -> None:
+    report = _report(out)
+    closed = report["tasks"]["P0"]
+    examples = closed["rows"]["by example"]
+    examples["queries"] = closed["queries"] - 2
+    lines = section(report).splitlines()
+    heading = next(line for line in lines if "by example" in line).split(" | ")
+    found = next(line for line in lines if "P0 closed set" in line).split(" | ")
+    shown = dict(zip(heading, found, strict=True))
+    value = examples["recall_at_1"]["value"]
+    assert shown["by example"] == f"{value:.2f} (of {closed['queries'] - 2})"
+    assert "(of" not in shown["plain sum"]
+
+
+def test_progress_is_told_in_lines_where_there_is_no_terminal(
+    shapes: Path, tiny_encoder_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--encoder", tiny_encoder_bundle, "--protocol", "P4")
+    evaluate(shapes, "--out", tmp_path, *options)
+    told = capsys.readouterr().err.splitlines()
+    assert told[:2] == ["embedding", "evaluating"]
+    assert not any("━" in line for line in told)
+    assert any(line.startswith("P4 this item − a + b, target unseen  ") for line in told)
+
+
 def test_every_query_has_a_line_for_every_row(out: Path) -> None:
     report = _report(out)
     with (out / "queries.tsv").open(encoding="utf-8", newline="") as file:
@@ -165,7 +190,7 @@ def test_photos_that_cannot_be_read_are_listed(
     ("options", "reason", "words"),
     [
         (("--facet", "size"), "UNKNOWN_COLUMN", "size"),
-        (("--facet", "shape"), "DATASET_TOO_SMALL", "two facets"),
+        (("--facet", "shape"), "DATASET_TOO_SMALL", "here only shape has two values"),
         (("--protocol", "P9"), "SETTING_INVALID", "P0, P1, P2, P3, P4, P5"),
         (("--top", "size=3"), "UNKNOWN_FACET", "shape"),
         (("--top", "shape"), "SETTING_INVALID", "FACET=N"),
@@ -188,6 +213,19 @@ def test_wrong_options_are_told_apart(
     assert caught.value.reason == reason
     assert words in str(caught.value)
     assert caught.value.remedy
+
+
+def test_paths_that_lead_nowhere_are_shown_as_they_were_tried(
+    tiny_encoder_bundle: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("path,shape,colour\nfar/one.png,disc,red\nfar/two.png,bar,red\n")
+    with pytest.raises(TashihikiError) as caught:
+        evaluate(table, "--out", tmp_path / "out", "--encoder", tiny_encoder_bundle)
+    assert caught.value.reason == "CATALOGUE_EMPTY"
+    assert f"{tmp_path / 'far' / 'one.png'}: there is no such file" in caught.value.message
+    assert f"start from {tmp_path}" in caught.value.message
+    assert "--image-root" in caught.value.remedy
 
 
 def test_a_catalogue_without_labels_is_refused(

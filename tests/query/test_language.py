@@ -292,6 +292,19 @@ def test_a_value_with_a_sign_that_is_not_quoted_is_told_so(
     assert search(module_served, name, '"t-shirt"').hits
 
 
+def test_of_many_items_the_nearest_is_found_too(module_served: Served) -> None:
+    labels = {f"shot_{number:04}.jpg": {"colour": "red"} for number in range(300)}
+    vectors = dict(zip(labels, random_vectors(300, 22), strict=True))
+    name = fill(module_served, fresh_name("shots"), labels, vectors).name
+    for wrong in ("shot_0123", "SHOT_0123.jpg", "shot_0123.jpeg", "shot_0123.jpgg"):
+        found = failure(lambda wrong=wrong: search(module_served, name, f"item({wrong})"))  # type: ignore[misc]
+        assert found.message == f"no item {wrong!r}; did you mean shot_0123.jpg?"
+        assert found.candidates == ["shot_0123.jpg"]
+    for wrong in ("portrait_0123.jpg", "x" * 500, "長" * 60):
+        found = failure(lambda wrong=wrong: search(module_served, name, f"item({wrong})"))  # type: ignore[misc]
+        assert (found.reason, found.details.get("candidates")) == ("UNKNOWN_ITEM", None)
+
+
 @pytest.mark.parametrize("text", ["persn:KR + HAPPY", "-persn:KR", "HAPPY - persn:KR"])
 def test_a_misspelt_facet_is_told_so(module_served: Served, people: Gallery, text: str) -> None:
     found = failure(lambda: search(module_served, people.name, text))

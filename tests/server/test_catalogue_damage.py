@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -274,6 +275,39 @@ def test_rows_that_others_change_are_noticed(
     database.execute(statement)
     database.close()
     assert truth_or_error(copy, contents) in REASONS
+
+
+def test_a_damaged_thumbnail_is_left_out_where_that_is_asked_for_and_mended_by_writing_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dice = np.random.default_rng(0)
+    catalogue = opened(tmp_path, DIMENSION)
+    records = [random_record(dice, name, DIMENSION, content="image") for name in "abc"]
+    versions = catalogue.upsert(records)
+    contents = everything(catalogue)
+    catalogue.close()
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
+        database.execute("UPDATE thumbnails SET jpeg = x'00' WHERE key = 1")
+        database.execute("DELETE FROM thumbnails WHERE key = 2")
+    catalogue = opened(tmp_path, DIMENSION)
+    with pytest.raises(FailedPreconditionError, match="'a'") as caught:
+        catalogue.items(["a", "c"], thumbnails=True)
+    assert "again with its photo" in caught.value.remedy
+    for _ in range(2):
+        found = catalogue.items(["a", "b", "c"], thumbnails=True, lenient=True)
+        assert {i: v.thumbnail for i, v in found.items()} == {
+            **dict.fromkeys("ab", b""),
+            "c": contents["c"].thumbnail,
+        }
+    assert [name for name in "abc" if caplog.text.count(f"picture of {name!r}") == 1] == ["a", "b"]
+    again = catalogue.upsert(records)
+    assert [now > before for now, before in zip(again, versions, strict=True)] == [
+        True,
+        True,
+        False,
+    ]
+    assert everything(catalogue) == contents
+    catalogue.close()
 
 
 # After a kill, when the log holds writes

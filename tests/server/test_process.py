@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from picture_files import landscape, save
 from server_process import (
+    COMMAND,
     SECONDS,
     ServerProcess,
     eventually,
@@ -98,6 +101,29 @@ def test_port_0_announces_the_port_that_answers(server: ServerProcess) -> None:
         assert health(server, service=service) == SERVING
 
 
+def test_what_is_suggested_first_is_a_search_that_finds_something(
+    tmp_path: Path, tiny_encoder_bundle: Path
+) -> None:
+    colours = ("red", "Navy Blue", "Navy Blue")
+    with running(tmp_path / "data", tiny_encoder_bundle) as server:
+        make_shop(server)
+        labels = [
+            catalog_pb2.ItemInput(id=f"i{number}", attributes={"colour": colour, "kind": "mug"})
+            for number, colour in enumerate(colours)
+        ]
+        request = catalog_pb2.UpsertItemsRequest(collection=SHOP, items=labels)
+        server.catalog.UpsertItems(request, timeout=SECONDS)
+    with running(tmp_path / "data", tiny_encoder_bundle) as server:
+        assert server.process.stdout is not None
+        lines = iter(server.process.stdout.readline, b"")
+        line = next(text for text in map(bytes.decode, lines) if text.startswith("  tashihiki "))
+        command = [COMMAND, *shlex.split(line)[1:], "--json"]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=SECONDS)
+    answer = json.loads(done.stdout)
+    assert [term["value"] for term in answer["terms"]] == ["Navy Blue"]
+    assert answer["hits"]
+
+
 def refused(data: Path, bundle: Path, address: str = "127.0.0.1:0", *options: str) -> str:
     """The error and the help with which a server that cannot start says so."""
     ended = serve_to_the_end(data, bundle, address, *options)
@@ -113,6 +139,8 @@ def test_a_port_in_use(tmp_path: Path, tiny_encoder_bundle: Path, server: Server
     assert "ADDRESS_IN_USE" in line
     assert f"127.0.0.1:{server.port}" in line
     assert "--address" in line
+    # It is told before anything that takes long is begun.
+    assert not (tmp_path / "data").exists()
     assert health(server) == SERVING
 
 

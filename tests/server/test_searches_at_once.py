@@ -29,6 +29,7 @@ from tashihiki_server.deadline import check_deadline
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.images import ImageLimits
 from tashihiki_server.library import Library
+from tashihiki_server.service import at_once
 from tashihiki_server.service.search import SearchApi
 from tashihiki_server.service.server import ServerConfig
 
@@ -97,6 +98,7 @@ def test_both_ways_give_the_same_answer(library: Library) -> None:
         {"query": query(" + ".join(["all:yes"] * 40))},
         {"query": query("all:yse")},
         {"query": query("item(i01) + item(i02) + item(i03)")},
+        {"query": query("item(i01) - all")},
         {"query": query([term(item_id="i" * 2000)])},
     ],
     ids=lambda change: next(iter(change)),
@@ -110,7 +112,9 @@ def test_what_may_take_longer_is_left_to_a_thread(library: Library, change: dict
     assert api.search_at_once(request) is None
 
 
-def test_hits_with_much_to_tell_are_left_to_a_thread(library: Library) -> None:
+def test_hits_with_much_to_tell_are_left_to_a_thread_unread(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with serving(library) as served:
         fill(served)
         api = SearchApi(library, Embedder(ImageLimits(), 1))
@@ -120,8 +124,46 @@ def test_hits_with_much_to_tell_are_left_to_a_thread(library: Library) -> None:
         for item in items:
             item.metadata.CopyFrom(metadata({f"key{n}": n for n in range(1000)}))
         upsert(served, "c", items)
+        reads: list[object] = []
+        read = Collection.hit_items
+
+        def counted(self: Collection, *args: Any, **options: Any) -> Any:
+            reads.append(args)
+            return read(self, *args, **options)
+
+        monkeypatch.setattr(Collection, "hit_items", counted)
         assert api.search_at_once(request) is None
+        assert not reads
         assert len(search(served, "c", "all:yes", limit=5).hits) == 5
+        assert len(reads) == 1
+
+
+def test_many_equal_hits_are_left_to_a_thread(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = 60
+    monkeypatch.setattr(at_once, "MAX_COORDINATES", 30 * ROWS.shape[1])
+    with serving(library) as served:
+        create(served, "c")
+        random = np.random.default_rng(2)
+        names = [f"{number:02}" for number in random.permutation(many)]
+        # Two are nearer to the query, and those farther off than the rest are never hits.
+        equal, far = (ROWS[0] + noise * ROWS[1] for noise in (0.2, 2.0))
+        items = [vector_item(name, equal) for name in names]
+        items += [vector_item(f"z{number}", ROWS[0]) for number in (1, 0)]
+        items += [vector_item(f"a{number}", far) for number in range(10)]
+        upsert(served, "c", items)
+        api = SearchApi(library, Embedder(ImageLimits(), 1))
+        request = search_pb2.SearchRequest(
+            collection="c", query=query("item(z1)"), include_operands=True
+        )
+        for limit in (1, 7):
+            request.limit = limit
+            found = api.search_at_once(request)
+            assert (found is None) == (limit == 7)
+            answer = api.search(request)
+            expected = ["z0", "z1", *sorted(names)][:limit]
+            assert [hit.id for hit in answer.hits] == expected
 
 
 def test_a_hit_that_is_deleted_meanwhile_is_looked_for_again_by_a_thread(

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,10 @@ from numpy.typing import NDArray
 from server_process import eventually, fill_disk, fitter, small_disk
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.collection import background as background_module
+from tashihiki_server.collection import growth as growth_module
+from tashihiki_server.collection import refit as refit_module
 from tashihiki_server.collection.collection import Collection, State
+from tashihiki_server.collection.growth import Growth
 from tashihiki_server.library import Library
 from tashihiki_server.space.base import AttributeTerm, EmbeddingTerm, SpaceTerm
 from tiny_encoder import DIMENSION
@@ -117,6 +121,11 @@ def collection(library: Library) -> Collection:
 def spaces(folder: Path) -> Path:
     derived = folder / "data" / "collections" / "shop" / "derived"
     return next(derived.glob("*"), derived) / "spaces"
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth_module, "QUIET", 0.1)
 
 
 # Which space
@@ -291,6 +300,94 @@ def test_an_index_of_the_space_answers_as_a_comparison_with_all(library: Library
     for item in goods(20):
         assert item.embedding is not None
         assert ask(collection, [EmbeddingTerm(1.0, item.embedding)])[0] == item.id
+
+
+# While the collection grows
+
+
+def fitted_items(collection: Collection) -> int:
+    return 0 if collection.diagnostics is None else collection.diagnostics.items
+
+
+def test_a_catalogue_sorted_by_colour_is_not_fitted_to_its_first_colours(library: Library) -> None:
+    collection = library.create("shop")
+    catalogue = sorted(goods(90), key=lambda item: item.attributes["colour"])
+    with collection.writing():
+        for some in (catalogue[:60], catalogue[60:]):
+            collection.upsert(some)
+            assert collection.space_pending
+            assert collection.state.space.kind == "sum"
+    becomes(collection, "factored")
+    assert fitted_items(collection) == 90
+    for colour in COLOURS:
+        ids = ask(collection, [attribute(collection, "colour", colour)], 10)
+        assert colours_of(collection, ids) == {colour}
+
+
+class _Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        clock = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr(growth_module, "time", clock)
+
+
+@pytest.mark.parametrize("rate", [1, 40, 5000])
+def test_a_stream_without_rest_is_waited_for_until_it_adds_little(
+    monkeypatch: pytest.MonkeyPatch, rate: int
+) -> None:
+    clock, growth = _Clock(monkeypatch), Growth()
+    begin, items = clock.now, 10
+    with growth.writing():
+        while wait := growth.patience(items):
+            assert wait <= growth_module.QUIET
+            clock.now += wait
+            items = 10 + int(rate * (clock.now - begin))
+            growth.note()
+            assert clock.now - begin <= 60.0
+    # What is missed of the stream by then is little beside what is there.
+    assert items >= 10 * rate * growth_module.SPAN - 10
+
+
+def test_what_has_come_to_rest_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, growth = _Clock(monkeypatch), Growth()
+    assert growth.patience(50) == 0
+    growth.note()
+    assert growth.patience(50) == pytest.approx(growth_module.QUIET)
+    clock.now += growth_module.QUIET
+    assert growth.patience(50) == 0
+    with growth.writing():
+        assert growth.patience(50) > 0
+    assert growth.patience(50) == 0
+
+
+def test_a_first_fit_that_was_outgrown_is_not_put_in_force(fitting: Collection) -> None:
+    fitting.upsert(goods(100, start=45))
+    let_go(fitting)
+    assert fitted_items(fitting) == 145
+
+
+def test_a_collection_that_has_doubled_is_fitted_without_a_rest(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refit_module, "REST", 100_000.0)
+    collection = library.create("shop")
+    for count in (9, 20, 60):
+        collection.upsert(goods(count))
+        eventually(lambda count=count: fitted_items(collection) == count, "the next fit")  # type: ignore[misc]
+    collection.upsert(goods(40, start=60))
+    assert collection.space_pending
+    assert fitted_items(collection) == 60
+
+
+def test_a_third_value_gets_directions_of_its_own(library: Library) -> None:
+    """Of two values, all items on one side look the same, whatever else they are."""
+    collection = library.create("shop")
+    collection.upsert([item for item in goods(90) if item.attributes["colour"] != "green"])
+    collection.settle()
+    # Last of all ids, so that they are found by what they look like.
+    collection.upsert([record(f"z{n}", 500 + n, colour="green", shape="mug") for n in range(3)])
+    green = attribute(collection, "colour", "green")
+    eventually(lambda: set(ask(collection, [green], 3)) == {"z0", "z1", "z2"}, "its items")
 
 
 # While a space is fitted

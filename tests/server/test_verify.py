@@ -230,9 +230,19 @@ def test_one_damaged_picture_is_not_the_whole_collection(
         serving(library) as served,
         Client(served.address) as client,
     ):
-        assert len(client.search("other", "item(x)", limit=9)) == 3
-        client.delete_items("other", ["y"])
+        hits = client.search("other", "item(x)", limit=9, include_thumbnails=True)
+        drawn = client.sample("other", 9, include_thumbnails=True)
+        for some, ids in ((hits, "ayz"), (drawn, "axyz")):
+            assert {one.id: bool(one.thumbnail) for one in some} == {
+                identifier: identifier in "xz" for identifier in ids
+            }
+        # Asked for itself, it is not passed over in silence.
+        with pytest.raises(FailedPreconditionError, match="picture of 'y'"):
+            client.get_item("other", "y", include_thumbnail=True)
+        with pytest.raises(FailedPreconditionError, match="picture of 'y'"):
+            list(client.items("other", include_thumbnails=True))
         client.upsert("other", [Item("y", image=picture.getvalue())])
+        assert client.get_item("other", "y", include_thumbnail=True).thumbnail
     assert _wrong(data) == []
 
 

@@ -1,11 +1,13 @@
-"""The time that a training says is left."""
+"""The bars of a training, and the time that it says is left."""
 
 from __future__ import annotations
+
+import io
 
 import pytest
 from rich.console import Console
 
-from tashihiki_training.bars import TimeLeft, bar
+from tashihiki_training.bars import MEASURING, TRAINING, TimeLeft, bar, stages
 
 
 @pytest.mark.parametrize(
@@ -20,9 +22,21 @@ def test_the_epoch_in_which_the_limit_passes_is_the_last(
     column = TimeLeft(10, max_seconds)
     progress = bar(Console(quiet=True), column)
     progress.get_time = lambda: now
-    task = progress.add_task("training", total=100)
+    task = progress.add_task(TRAINING, total=100)
     assert column.seconds(progress.tasks[0]) is None
     for _ in range(25):
         now += 1.0
         progress.advance(task)
     assert column.seconds(progress.tasks[0]) == pytest.approx(left)
+
+
+def test_a_terminal_has_a_bar_for_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    drawn = io.StringIO()
+    with stages(Console(file=drawn, force_terminal=True, width=100)) as progress:
+        progress(MEASURING, 64, 316)
+        progress(TRAINING, 1, 15)
+        progress(MEASURING, 316, 316)
+    shown = drawn.getvalue()
+    assert "316/316" in shown
+    assert "1/15" in shown
+    assert capsys.readouterr().err == ""

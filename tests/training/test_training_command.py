@@ -179,6 +179,35 @@ def test_bad_requests(
     assert caught.value.remedy
 
 
+def test_weights_are_looked_for_before_photos_are_read(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = [str(shapes), *BASE, "--weights", str(tmp_path / "none.pth")]
+    with pytest.raises(TashihikiError) as caught:
+        command(
+            args=[*args, "--out", str(tmp_path / "run")], prog_name="train", standalone_mode=False
+        )
+    assert caught.value.reason == "WEIGHTS_NOT_FOUND"
+    assert capsys.readouterr().err == ""
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_photos_and_what_they_can_tell_are_announced(
+    shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(shapes, "--out", tmp_path / "run", "--epochs", 0)
+    told = capsys.readouterr()
+    counts = json.loads((tmp_path / "run" / "encoder" / "manifest.json").read_text())
+    pictures = counts["metrics"]["pictures"]
+    before = told.out[: told.out.index("epoch   0")]
+    assert f"45 photos: {pictures['train']} to learn from" in before
+    assert "  shape: 3 values: bar 15, disc 15, square 15\n" in before
+    assert "  colour: 3 values: blue 12, green 12, red 12; 9 photos without\n" in before
+    queries = counts["metrics"]["composed"]["queries"]
+    assert f"warning: only {queries} combinations to report on" in before
+    assert told.err.splitlines() == ["reading", "measuring"]
+
+
 def test_a_run_is_not_overwritten(shapes: Path, run: Path) -> None:
     with pytest.raises(TashihikiError, match="already holds a training"):
         train(shapes, "--out", run)
@@ -265,4 +294,7 @@ def test_a_catalogue_of_unreadable_photos_says_why(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError) as caught:
         train(tmp_path / "labels.csv", "--out", tmp_path / "run", "--epochs", 0)
     assert caught.value.reason == "CATALOGUE_EMPTY"
+    assert (
+        f"none of 6 photos can be read; the first, {tmp_path / '0.png'}: " in caught.value.message
+    )
     assert "not an image" in caught.value.message

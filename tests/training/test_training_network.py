@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+import socket
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -146,12 +152,39 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
         initial_stages(str(tmp_path / "none.pth"))
 
 
-def test_a_download_that_fails_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*, pretrained: bool = False) -> nn.Sequential:
-        raise OSError("no route to host")
+def test_the_imagenet_weights_are_downloaded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    expected = torchvision_network()
+    torch.save(expected.state_dict(), tmp_path / "weights")
+    digest = hashlib.sha256((tmp_path / "weights").read_bytes()).hexdigest()
+    name = f"mobilenet_v2-{digest[:8]}.pth"
+    (tmp_path / "weights").rename(tmp_path / name)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}/{name}"
+        monkeypatch.setattr("tashihiki_training.initial_weights.imagenet_url", lambda: url)
+        _, first = initial_stages("imagenet")
+        server.shutdown()
+    stages, again = initial_stages("imagenet")
+    assert first == again
+    assert (again.name, again.sha256) == ("imagenet", digest)
+    wanted = expected.features(images())  # type: ignore[operator]
+    torch.testing.assert_close(stages.eval()(images()), wanted)
 
-    monkeypatch.setattr("tashihiki_training.initial_weights.make_stages", refuse)
-    with pytest.raises(TashihikiError, match="no route to host") as caught:
-        initial_stages("imagenet")
+
+def test_a_download_that_fails_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/mobilenet_v2-12345678.pth"
+        monkeypatch.setattr("tashihiki_training.initial_weights.imagenet_url", lambda: url)
+        with pytest.raises(TashihikiError, match=re.escape(url)) as caught:
+            initial_stages("imagenet")
     assert caught.value.reason == "WEIGHTS_UNAVAILABLE"
     assert "--weights FILE" in caught.value.remedy
+    assert socket.getdefaulttimeout() is None

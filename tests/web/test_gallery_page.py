@@ -89,6 +89,48 @@ def test_a_query_is_typed_with_completion_and_its_link_can_be_shared(
     assert ids(open_tab(page.url), COPIES) == found
 
 
+def test_a_newly_opened_page_offers_queries_of_its_own_collection(
+    site: Site, open_tab: OpenTab
+) -> None:
+    page = open_tab(address(site))
+    assert len(ids(page, 40)) == 40
+    examples = page.locator(".example")
+    expect(examples).to_have_count(3)
+    two, one, changed = examples.all_inner_texts()
+    values = dict(term.split(":") for term in two.split(" + "))
+    assert values.keys() == {"colour", "background"}
+    expect(field(page)).to_have_attribute("placeholder", two)
+    assert one in two
+    assert changed.startswith("this item + ")
+    examples.first.click()
+    assert set(ids(page, COPIES)) == pair(values["colour"], values["background"])
+    page.go_back()
+    examples.last.click()
+    expect(page.get_by_role("heading", name="This item")).to_be_visible()
+    expect(field(page)).to_have_value(changed)
+    assert ids(page, 1)[0] != in_address(page, "item")[0]
+    page.get_by_role("combobox", name="Collection").select_option(HOSTILE)
+    # Of its one facet a value is asked for, alone and beside an item.
+    expect(examples).to_have_count(2)
+    expect(field(page)).to_have_attribute("placeholder", examples.first.inner_text())
+    examples.first.click()
+    assert len(ids(page, 4)) == 4
+    expect(page.locator("#query-failure")).to_be_hidden()
+
+
+def test_what_led_nowhere_shows_ways_on(site: Site, open_tab: OpenTab) -> None:
+    page = open_tab(address(site, "redd", where="metadata.copy < 0"))
+    expect(page.locator("#query-failure")).to_be_visible()
+    page.locator(".example").first.click()
+    expect(page.locator("#query-failure")).to_be_hidden()
+    assert len(ids(page, 40)) == 40
+    assert in_address(page, "where") == []
+    page.goto(address(site, "colour:red", where="metadata.copy < 0"))
+    expect(page.locator("#results-body")).to_contain_text("The filter admits no item.")
+    page.get_by_role("button", name="Search without the filter").click()
+    assert {one.split("_")[0] for one in ids(page, 3 * COPIES)} == {"red"}
+
+
 def test_a_weight_and_a_sign_are_changed_on_the_chip(site: Site, open_tab: OpenTab) -> None:
     page = open_tab(address(site, "colour:red + background:black"))
     assert set(ids(page, COPIES)) == pair("red", "black")

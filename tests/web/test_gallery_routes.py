@@ -19,12 +19,23 @@ from tashihiki import (
     FailedPreconditionError,
     HealthStatus,
     Item,
+    Space,
     ValueSummary,
 )
 from tashihiki_server.web.address import parse_address
 from tashihiki_server.web.completion import complete
 from tashihiki_server.web.page import open_page
-from web.served_page import HOSTILE, PLAIN, SCRIPT, SQUARES, Site, free_port, identifier, square
+from web.served_page import (
+    COLOURS,
+    HOSTILE,
+    PLAIN,
+    SCRIPT,
+    SQUARES,
+    Site,
+    free_port,
+    identifier,
+    square,
+)
 
 OF_SQUARES = f"/api/collections/{SQUARES}"
 
@@ -193,6 +204,39 @@ def test_the_plain_sum_is_what_a_sum_collection_answers(site: Site, query: dict[
         expected = [hit["similarity"] for hit in service["hits"]]
         assert [hit["similarity"] for hit in ours["hits"]] == pytest.approx(expected, abs=1e-5)
         assert {hit["id"] for hit in ours["hits"][:8]} <= {hit["id"] for hit in service["hits"]}
+
+
+def test_a_plain_sum_of_which_nothing_is_left_says_so(site: Site) -> None:
+    query = {"expression": "−colour:red", "limit": 5}
+    assert len(site.ask(f"{OF_SQUARES}/search", query)[1]["hits"]) == 5
+    status, ours = site.ask(f"{OF_SQUARES}/plain-sum", query)
+    assert (status, ours["hits"]) == (200, [])
+    assert "cancel out" in ours["note"]
+
+
+def test_the_plain_sum_keeps_negative_coordinates_where_the_collection_does(site: Site) -> None:
+    name = "signed"
+    items = [
+        Item(f"{colour}{copy}", image=square(colour, "white", copy), attributes={"colour": colour})
+        for colour in COLOURS
+        for copy in range(3)
+    ]
+    with Client(site.address, timeout=60) as client:
+        client.create_collection(name, space=Space("sum", keep_negative=True))
+        try:
+            client.upsert(name, items)
+            for expression in ("−red", "red − 3 * blue", "item(green1) − 2 * green"):
+                query = {"expression": expression, "limit": 9}
+                _, service = site.ask(f"/api/collections/{name}/search", query)
+                _, ours = site.ask(f"/api/collections/{name}/plain-sum", query)
+                expected = [hit["similarity"] for hit in service["hits"]]
+                assert len(expected) >= 8
+                assert [hit["similarity"] for hit in ours["hits"]] == pytest.approx(
+                    expected, abs=1e-5
+                )
+                assert ours["note"] == ""
+        finally:
+            client.delete_collection(name)
 
 
 def test_the_plain_sum_takes_aliases_for_their_values(site: Site) -> None:

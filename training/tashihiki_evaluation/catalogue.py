@@ -81,10 +81,14 @@ def labels_of(photos: Sequence[Photo], facets: Sequence[str]) -> Labels:
 
 
 def _too_few(kept: Sequence[str], facets: Sequence[str]) -> InvalidArgumentError:
-    found = ", ".join(kept) or "none"
+    if len(kept) > 1:
+        found = f"no photo carries two of {', '.join(kept)}"
+    elif kept:
+        found = f"here only {kept[0]} has two values"
+    else:
+        found = f"none of {', '.join(facets)} has" if facets else "here are no facets"
     return InvalidArgumentError(
-        "a composition needs photos that carry two facets of two values and more;"
-        f" of {', '.join(facets) or 'no facets'}, those with two values are: {found}",
+        f"a composition needs photos that carry two facets of two values and more; {found}",
         reason="DATASET_TOO_SMALL",
         field="facet",
         remedy="Name more facets with --facet, or bring photos that are labelled for two.",

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tashihiki.errors import FailedPreconditionError, InvalidArgumentError
+from tashihiki.errors import FailedPreconditionError
 from tashihiki_evaluation.catalogue import Labels, labels_of
 from tashihiki_evaluation.encoder_choice import encoder_folder
 from tashihiki_evaluation.encoding import Encoding, FrozenEncoding
@@ -24,14 +24,15 @@ from tashihiki_evaluation.pictures import Pictures
 from tashihiki_evaluation.plots import draw_heat_map, draw_recall
 from tashihiki_evaluation.report import Report, markdown, write_json, write_queries
 from tashihiki_evaluation.request import EvaluationRequest
-from tashihiki_evaluation.rows import CEILING, FACTORED, PLAIN, RERANK
+from tashihiki_evaluation.rows import FACTORED, PLAIN, RERANK
 from tashihiki_server.cli.progress import counting
-from tashihiki_server.dataset import Photo, Skipped
+from tashihiki_server.dataset import Photo, Skipped, none_readable
 from tashihiki_server.names import fold
 from tashihiki_training.most_frequent import unknown_facet
 
 FORMAT = 1
 _MOST_LISTED = 20
+_WIDTH_OF_A_FILE = 120
 
 
 def run_evaluation(request: EvaluationRequest, console: Console | None = None) -> Report:
@@ -41,6 +42,8 @@ def run_evaluation(request: EvaluationRequest, console: Console | None = None) -
         TashihikiError: whatever is wrong with the request, the catalogue or the encoder.
     """
     console = console or Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_A_FILE
     started = time.monotonic()
     protocols = request.chosen_protocols()
     dataset = request.dataset()
@@ -129,14 +132,7 @@ def _prepared(out: Path) -> Path:
 def _readable_labels(pictures: Pictures, facets: Sequence[str]) -> Labels:
     if pictures.photos:
         return labels_of(pictures.photos, facets)
-    first = pictures.unreadable[0]
-    raise InvalidArgumentError(
-        f"none of the {len(pictures.unreadable)} photos can be read;"
-        f" the first, {first.path}: {first.why}",
-        reason="CATALOGUE_EMPTY",
-        field="source",
-        remedy="Check the files.",
-    )
+    raise none_readable(pictures.unreadable)
 
 
 def _identity(name: str | None, labels: Labels) -> int:
@@ -235,8 +231,8 @@ def _tell(
 def _headline(report: Report) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("R@1")
-    for name in ("queries", PLAIN, FACTORED, "re-ranked", "95 % interval", CEILING):
-        table.add_column(name, justify="right")
+    for name in ("queries", PLAIN, FACTORED, "re-ranked", "95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
     for task in report["tasks"].values():
         found = {row: figures.get("recall_at_1") for row, figures in task["rows"].items()}
         values = {row: f"{recall['value']:.2f}" if recall else "–" for row, recall in found.items()}
@@ -248,6 +244,5 @@ def _headline(report: Report) -> Table:
             values[FACTORED],
             values[RERANK],
             f"{served['low']:.2f}–{served['high']:.2f}",
-            values[CEILING],
         )
     return table

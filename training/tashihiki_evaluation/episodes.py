@@ -122,7 +122,7 @@ class Episode:
         fold: which fit this is, for people.
         fit: positions of the pictures that anything may be learnt from.
         gallery: positions of the pictures that are searched.
-        others: positions of the pictures that the ceiling may use beside the gallery.
+        others: positions of the pictures that may be examples of a query, beside the gallery.
         queries: with a base among the gallery, if any.
         refused: how many were left out because the fit cannot know a value of theirs.
     """

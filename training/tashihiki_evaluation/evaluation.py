@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -110,9 +111,9 @@ def evaluate(
                 plan.labels, plan.group, embeddings, episode.fit, episode.gallery, episode.others
             )
             last = episode
-        parts.setdefault(episode.task, []).append(_carry_out(episode, plan, fitted))
+        advanced = partial(_advanced, progress, done, total)
+        parts.setdefault(episode.task, []).append(_carry_out(episode, plan, fitted, advanced))
         done += len(episode.queries)
-        progress(done, total)
     return [_gathered(TASKS[key], parts[key]) for key in TASKS if _asked(parts.get(key))]
 
 
@@ -123,6 +124,10 @@ def fits(plan: Plan) -> list[Indices]:
         if len(episode.queries):
             found.setdefault(episode.fit.tobytes(), episode.fit)
     return list(found.values())
+
+
+def _advanced(progress: Callable[[int, int], None], before: int, total: int, count: int) -> None:
+    progress(before + count, total)
 
 
 def _same_fit(one: Episode, other: Episode) -> bool:
@@ -136,7 +141,9 @@ def _asked(parts: list[_Part] | None) -> bool:
     return any(len(part.episode.queries) for part in parts or [])
 
 
-def _carry_out(episode: Episode, plan: Plan, fitted: Fitted) -> _Part:
+def _carry_out(
+    episode: Episode, plan: Plan, fitted: Fitted, advanced: Callable[[int], None]
+) -> _Part:
     rng = np.random.default_rng([plan.seed, *f"{episode.task} {episode.fold}".encode()])
     outcomes: dict[str, list[Outcome]] = {row: [] for row in ROWS}
     answered: dict[str, list[NDArray[np.bool_]]] = {row: [] for row in ROWS}
@@ -158,6 +165,7 @@ def _carry_out(episode: Episode, plan: Plan, fitted: Fitted) -> _Part:
             outcome = measure(np.where(whole[:, None], scores[row], -np.inf), judged)
             outcomes[row].append(_in_the_catalogue(outcome, episode.gallery))
             answered[row].append(whole)
+        advanced(start + len(chunk))
     return _Part(
         episode,
         {row: concatenated(columns) for row, columns in outcomes.items()},

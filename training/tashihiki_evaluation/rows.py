@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tashihiki.errors import FailedPreconditionError, InvalidArgumentError
 from tashihiki_evaluation.catalogue import MISSING, Codes, Indices, Labels
-from tashihiki_evaluation.ceiling import Ceiling, Pool
 from tashihiki_evaluation.queries import Queries
+from tashihiki_evaluation.query_by_example import Pool, QueryByExample
 from tashihiki_server.space.base import (
     AttributeMode,
     AttributeSpace,
@@ -36,8 +36,8 @@ MEAN_SUBTRACTED = "mean-subtracted"
 ADDITIVE = "additive effects"
 FACTORED = "factored"
 RERANK = "factored + re-rank"
-CEILING = "ceiling"
-CEILING_FACTORED = "ceiling, factored"
+BY_EXAMPLE = "by example"
+BY_EXAMPLE_FACTORED = "by example, factored"
 ROWS = {
     RANDOM: "Every picture gets a number drawn at random.",
     PLAIN: "The space `sum` as the server has it: medians and embeddings added and subtracted, "
@@ -50,11 +50,13 @@ ROWS = {
     RERANK: f"Its first {RERANKED} hits as the server re-ranks them: by the product, over facets, "
     "of the probability that the hit shows the value added, or not the value subtracted, or "
     "shares what the operand shows. The server does so by default where a query names a value.",
-    CEILING: "No composition: the mean embedding of other pictures that answer the query, from "
+    BY_EXAMPLE: "No composition: the mean embedding of other pictures that answer the query, from "
     "the fitted half before combinations are held out; where it has none, of those in the "
-    "gallery but for the picture that is scored and those identical to it.",
-    CEILING_FACTORED: "The same mean, block by block in the factored space, in the blocks of the "
-    "facets that the query is about.",
+    "gallery but for the picture that is scored and those identical to it. A query without other "
+    "pictures is left out. It has seen what it looks for, but bounds nothing: the mean may be of "
+    "few pictures, and nothing is re-ranked.",
+    BY_EXAMPLE_FACTORED: "The same mean, block by block in the factored space, in the blocks of "
+    "the facets that the query is about.",
 }
 
 
@@ -65,25 +67,25 @@ class Fitted:
     Attributes:
         sums: the rows that add embeddings, as they are or less a mean.
         factored: the factored space.
-        ceilings: in the embeddings and in the factored space.
+        examples: query by example, in the embeddings and in the factored space.
     """
 
     sums: dict[str, Searched]
     factored: Searched
-    ceilings: dict[str, Ceiling]
+    examples: dict[str, QueryByExample]
 
     def scores(self, queries: Queries, rng: np.random.Generator) -> dict[str, Vectors]:
         """All rows but the re-ranked one: (queries, gallery), higher is better.
 
-        NaN where a ceiling has no pictures, −inf where the space refuses the query.
+        NaN where a query has no examples, −inf where the space refuses the query.
         """
         shape = (len(queries), len(self.factored.vectors))
         found: dict[str, Vectors] = {RANDOM: rng.random(shape, dtype=np.float32)}
         for row, searched in self.sums.items():
             found[row] = searched.scores(queries)
         found[FACTORED] = self.factored.scores(queries)
-        for row, ceiling in self.ceilings.items():
-            found[row] = ceiling.scores(queries)
+        for row, examples in self.examples.items():
+            found[row] = examples.scores(queries)
         return found
 
     def reranked(self, queries: Queries, scores: Vectors) -> Vectors:
@@ -173,7 +175,7 @@ def fit_rows(
         embeddings: (pictures, d).
         fit: positions of the only pictures whose embeddings and labels are learnt from.
         gallery: positions of the pictures to search.
-        others: positions of the pictures for the ceiling.
+        others: positions of the pictures that may be examples of a query.
     """
     known, codes = embeddings[fit], labels.codes[fit]
     dimension = embeddings.shape[1]
@@ -218,14 +220,14 @@ def fit_rows(
             ),
         },
         factored=factored,
-        ceilings={
-            CEILING: Ceiling(
+        examples={
+            BY_EXAMPLE: QueryByExample(
                 pool(embeddings[gallery], gallery),
                 pool(embeddings[others], others),
                 plain.blocks,
                 labels.facets,
             ),
-            CEILING_FACTORED: Ceiling(
+            BY_EXAMPLE_FACTORED: QueryByExample(
                 pool(factored.vectors, gallery),
                 pool(factored.space.project(embeddings[others]), others),
                 facet_blocks,

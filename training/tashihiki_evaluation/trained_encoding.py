@@ -19,13 +19,15 @@ from tashihiki_server.cli.progress import counting
 from tashihiki_server.dataset import Photo
 from tashihiki_training.pixels import Pixels, load_pictures
 from tashihiki_training.seen_pictures import known_pictures
-from tashihiki_training.training_run import choose_device
+from tashihiki_training.training_run import choose_device, make_network
 
 
 class TrainedEncoding:
     """By encoders trained for each split, which are kept in the folder of the report."""
 
     def __init__(self, recipe: Recipe) -> None:
+        # Before the photos are read, which takes long: weights may have to be downloaded.
+        make_network(recipe.settings, recipe.weights)
         self.recipe = recipe
         self.pixels: Pixels | None = None
         self.encoders: TrainedEncoders | None = None

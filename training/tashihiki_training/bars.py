@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from rich.console import Console
@@ -12,11 +14,17 @@ from rich.progress import (
     Progress,
     ProgressColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from tashihiki_server.cli.progress import ProgressLines
+
+Stages = Callable[[str, int, int], None]
+READING, MEASURING, TRAINING = "reading", "measuring", "training"
 
 
 class TimeLeft(ProgressColumn):
@@ -38,7 +46,7 @@ class TimeLeft(ProgressColumn):
         if not task.speed or task.total is None:
             return None
         last = task.total
-        if self.max_seconds is not None:
+        if self.max_seconds is not None and task.description == TRAINING:
             spare = max(0.0, self.max_seconds - (task.elapsed or 0.0))
             reached = task.completed + spare * task.speed
             last = min(last, math.ceil(reached / self.steps_per_epoch) * self.steps_per_epoch)
@@ -56,3 +64,30 @@ def bar(console: Console, left: ProgressColumn | None = None) -> Progress:
         console=console,
         transient=True,
     )
+
+
+@contextmanager
+def stages(console: Console, left: ProgressColumn | None = None) -> Iterator[Stages]:
+    """A bar for each stage, or lines on standard error where the console is no terminal.
+
+    Yields what to call with (stage, done, total).
+    """
+    if not console.is_terminal:
+        lines: dict[str, ProgressLines] = {}
+
+        def say(stage: str, done: int, total: int) -> None:
+            if stage not in lines:
+                lines[stage] = ProgressLines(stage, Console(stderr=True))
+            lines[stage].update(done, total)
+
+        yield say
+        return
+    with bar(console, left) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def draw(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield draw

@@ -12,11 +12,12 @@ from rich.console import Console
 from tashihiki_server.dataset import Dataset, Skipped
 from tashihiki_server.encoder.manifest import Manifest
 from tashihiki_training import checkpoint
-from tashihiki_training.bars import TimeLeft, bar
+from tashihiki_training.bars import MEASURING, READING, TRAINING, TimeLeft, stages
 from tashihiki_training.history import COMPOSED, Entry
 from tashihiki_training.pixels import Pictures, load_pictures
 from tashihiki_training.request import TrainingRequest
 from tashihiki_training.run_folder import RunFolder
+from tashihiki_training.sample_sizes import value_counts, warnings
 from tashihiki_training.trainer import Observer
 from tashihiki_training.training_data import TrainingData
 from tashihiki_training.training_run import (
@@ -24,6 +25,7 @@ from tashihiki_training.training_run import (
     choose_device,
     known_photos,
     limited,
+    make_network,
     train,
     training_data,
 )
@@ -41,6 +43,8 @@ def run_training(request: TrainingRequest, console: Console | None = None) -> Ma
     settings = request.settings
     device = choose_device(request.device)
     dataset = limited(request.dataset(), request.limit, settings.seed)
+    # Before the photos are read, which takes long: weights may have to be downloaded.
+    make_network(settings, request.weights)
     folder = RunFolder(request.out)
     folder.prepare(resume=request.resume)
     with _interruptible(folder), _scratch(folder):
@@ -93,28 +97,35 @@ def _read(
     request: TrainingRequest, dataset: Dataset, folder: RunFolder, console: Console
 ) -> Pictures:
     photos = known_photos(dataset.photos)
-    with bar(console) as progress:
-        task = progress.add_task("reading", total=len(photos))
+    with stages(console) as progress:
         return load_pictures(
             photos,
             request.settings.size,
             folder.scratch,
             workers=request.workers,
-            progress=lambda done: progress.update(task, completed=done),
+            progress=lambda done: progress(READING, done, len(photos)),
         )
 
 
 def _train(plan: Plan, data: TrainingData, left_out: list[Skipped], console: Console) -> Manifest:
     steps = -(-len(data.split.train) // plan.settings.batch)
-    with bar(console, TimeLeft(steps, plan.max_seconds)) as progress:
-        task = progress.add_task("training", total=steps * plan.settings.epochs)
+    total, done = steps * plan.settings.epochs, 0
+    with stages(console, TimeLeft(steps, plan.max_seconds)) as progress:
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            progress(TRAINING, done, total)
 
         def epoch(entry: Entry) -> None:
-            progress.update(task, completed=entry["epoch"] * steps)
+            nonlocal done
+            done = entry["epoch"] * steps
             console.print(_line(entry))
 
-        observer = Observer(step=lambda: progress.advance(task), epoch=epoch)
-        return train(plan, data, left_out, observer)
+        def measured(embedded: int, pictures: int) -> None:
+            progress(MEASURING, embedded, pictures)
+
+        return train(plan, data, left_out, Observer(step, epoch, measured))
 
 
 def _announce(data: TrainingData, console: Console) -> None:
@@ -123,8 +134,10 @@ def _announce(data: TrainingData, console: Console) -> None:
         f"{len(data.codes)} photos: {len(parts.train)} to learn from, "
         f"{len(parts.validation)} to steer by, {len(parts.test)} to report on"
     )
-    for facet, values in zip(data.vocabulary.facets, data.vocabulary.values, strict=True):
-        console.print(f"  {facet}: {len(values)} values")
+    for line in value_counts(data):
+        console.print(f"  {line}")
+    for warning in warnings(data):
+        console.print(f"warning: {warning}")
 
 
 def _line(entry: Entry) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,24 +101,45 @@ class Measurement:
 
 @torch.no_grad()
 def embed(
-    network: EncoderNetwork, pixels: Pixels, chosen: Indices, device: torch.device
+    network: EncoderNetwork,
+    pixels: Pixels,
+    chosen: Indices,
+    device: torch.device,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Vectors:
-    """The embeddings of the chosen pictures, (chosen, dimension)."""
+    """The embeddings of the chosen pictures, (chosen, dimension).
+
+    Args:
+        progress: told how many are done.
+    """
     network.eval()
     parts: list[Tensor] = []
     for start in range(0, len(chosen), BATCH):
         batch = torch.from_numpy(pixels[chosen[start : start + BATCH]])
         parts.append(network(batch.to(device)).cpu())
+        progress(start + len(batch))
     return torch.cat(parts).numpy()
 
 
 def measure(
-    network: EncoderNetwork, data: TrainingData, part: Indices, device: torch.device
+    network: EncoderNetwork,
+    data: TrainingData,
+    part: Indices,
+    device: torch.device,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Measurement:
-    """Searches a part with prototypes and a factored space of the training part."""
-    train = embed(network, data.pixels, data.split.train, device)
+    """Searches a part with prototypes and a factored space of the training part.
+
+    Args:
+        progress: told how many pictures are embedded, of how many.
+    """
+    learnt = len(data.split.train)
+    total = learnt + len(part)
+    train = embed(
+        network, data.pixels, data.split.train, device, lambda done: progress(done, total)
+    )
     codes = data.codes[data.split.train]
-    found = embed(network, data.pixels, part, device)
+    found = embed(network, data.pixels, part, device, lambda done: progress(learnt + done, total))
     known = prototypes(train, codes, data.value_counts)
     gallery = Gallery(found, data.codes[part])
     facets = {

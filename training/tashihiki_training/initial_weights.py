@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pickle
 import re
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.error import URLError
+from urllib.parse import urlsplit
 
 import torch
+from rich.console import Console
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -17,12 +22,14 @@ from torch import Tensor, nn
 from tashihiki.errors import InvalidArgumentError, NotFoundError, UnavailableError
 from tashihiki_server.encoder.manifest import sha256
 from tashihiki_training.batch_norm import fold_batch_norm
-from tashihiki_training.mobilenet import make_stages
+from tashihiki_training.mobilenet import imagenet_url, make_stages
 
 State = dict[str, Tensor]
 
 # How state dicts call the feature stages: torchvision, cnn_finetune, and our checkpoints.
 _PREFIX = re.compile(r"^(?:module\.)?(?:features|_features|model\.stages|stages)\.")
+# How long a server may say nothing before a download is given up.
+_TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -55,9 +62,7 @@ def initial_stages(weights: str) -> tuple[nn.Sequential, InitialWeights]:
     """
     if weights == "none":
         return make_stages(), InitialWeights("none", "", learnt_norm=True)
-    if weights == "imagenet":
-        return _downloaded(), InitialWeights("imagenet", _hub_digest(), learnt_norm=True)
-    path = Path(weights)
+    path = _fetched() if weights == "imagenet" else Path(weights)
     if not path.is_file():
         raise NotFoundError(
             f"there is no file {path}",
@@ -66,7 +71,8 @@ def initial_stages(weights: str) -> tuple[nn.Sequential, InitialWeights]:
             remedy="Name a .pth or .safetensors file, or imagenet, or none.",
         )
     stages, learnt_norm = stages_from(read_state(path), path)
-    return stages, InitialWeights(path.name, sha256(path), learnt_norm)
+    name = "imagenet" if weights == "imagenet" else path.name
+    return stages, InitialWeights(name, sha256(path), learnt_norm)
 
 
 def read_state(path: Path) -> State:
@@ -116,21 +122,41 @@ def _learnt_norm(state: State) -> bool:
     return any(bool((variance != 1).any()) for variance in variances)
 
 
-def _downloaded() -> nn.Sequential:
+def _fetched() -> Path:
+    """The file of torchvision's ImageNet weights, downloaded unless it was before."""
+    url = imagenet_url()
+    name = PurePosixPath(urlsplit(url).path).name
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if path.is_file():
+        return path
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    console.print(f"downloading the ImageNet weights, {url}")
+    # torchvision's names end in the first digits of the file's SHA-256.
+    digest = name.removesuffix(".pth").rpartition("-")[2]
     try:
-        return make_stages(pretrained=True)
-    except (URLError, OSError, RuntimeError) as error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _impatient():
+            torch.hub.download_url_to_file(url, str(path), digest, sys.stderr.isatty())
+    except (OSError, RuntimeError) as error:
         raise UnavailableError(
-            f"the ImageNet weights could not be downloaded: {error}",
+            f"the ImageNet weights could not be downloaded from {url}: {error}",
             reason="WEIGHTS_UNAVAILABLE",
             field="weights",
-            remedy="Fetch torchvision's mobilenet_v2 weights elsewhere and pass --weights FILE.",
+            remedy="Fetch that file where there is a network and pass it with --weights FILE: any "
+            "state dict of a MobileNetV2 with torchvision's names will do, .pth or .safetensors.",
         ) from error
+    return path
 
 
-def _hub_digest() -> str:
-    files = sorted((Path(torch.hub.get_dir()) / "checkpoints").glob("mobilenet_v2-*.pth"))
-    return sha256(files[0]) if files else ""
+@contextmanager
+def _impatient() -> Iterator[None]:
+    # The library takes no time limit, and where packets are dropped it waits for minutes.
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_TIMEOUT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _invalid(path: Path, why: str) -> InvalidArgumentError:

@@ -21,14 +21,18 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-def make_stages(*, pretrained: bool = False) -> nn.Sequential:
+def imagenet_url() -> str:
+    """Where torchvision has the weights trained on ImageNet."""
+    declare_missing_operators()
+    from torchvision.models import MobileNet_V2_Weights
+
+    return str(MobileNet_V2_Weights.IMAGENET1K_V1.url)
+
+
+def make_stages() -> nn.Sequential:
     """The 19 feature stages, images (batch, 3, size, size) to (batch, 1280, size/32, size/32).
 
-    Args:
-        pretrained: download torchvision's ImageNet weights; otherwise they are random.
-
-    Raises:
-        OSError: the download failed.
+    Their weights are random.
     """
     declare_missing_operators()
     with warnings.catch_warnings():
@@ -36,7 +40,7 @@ def make_stages(*, pretrained: bool = False) -> nn.Sequential:
         warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
         from cnn_finetune import make_model
 
-        model = make_model(ARCHITECTURE, num_classes=1, pretrained=pretrained)
+        model = make_model(ARCHITECTURE, num_classes=1, pretrained=False)
     return cast(nn.Sequential, model._features)
 
 

@@ -37,10 +37,12 @@ class Observer:
     Attributes:
         step: told after every step.
         epoch: told after every epoch, with its entry in the history.
+        measured: told how many pictures of a measurement are embedded, of how many.
     """
 
     step: Callable[[], None] = lambda: None
     epoch: Callable[[Entry], None] = lambda entry: None
+    measured: Callable[[int, int], None] = lambda done, total: None
 
 
 @dataclass
@@ -181,7 +183,8 @@ class Trainer:
         return terms
 
     def _close_epoch(self, epoch: int, losses: dict[str, float], began: float) -> None:
-        measured = measure(self.network, self.data, self.data.split.validation, self.device)
+        part = self.data.split.validation
+        measured = measure(self.network, self.data, part, self.device, self.observer.measured)
         self._take_prototypes(measured)
         improved = measured.score > tuple(self.progress.best)
         self.progress.epoch = epoch

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tashihiki.errors import FailedPreconditionError, InvalidArgumentError
-from tashihiki_server.dataset import Dataset, Photo, Skipped
+from tashihiki_server.dataset import Dataset, Photo, Skipped, none_readable
 from tashihiki_server.encoder.manifest import Manifest
 from tashihiki_training.batch_norm import fold_batch_norm
 from tashihiki_training.evaluation import measure, report
@@ -72,13 +72,7 @@ def training_data(pictures: Pictures, facets: list[str], seed: int) -> TrainingD
         InvalidArgumentError: CATALOGUE_EMPTY, DATASET_TOO_SMALL or NOTHING_TO_LEARN.
     """
     if pictures.unreadable and not pictures.photos:
-        first = pictures.unreadable[0]
-        raise InvalidArgumentError(
-            f"none of {len(pictures.unreadable)} photos can be read; {first.path}: {first.why}",
-            reason="CATALOGUE_EMPTY",
-            field="source",
-            remedy="Open one in a viewer to check it.",
-        )
+        raise none_readable(pictures.unreadable)
     words = vocabulary(pictures.photos, facets)
     if not any(len(values) > 1 for values in words.values):
         raise InvalidArgumentError(
@@ -120,7 +114,7 @@ def train(plan: Plan, data: TrainingData, left_out: list[Skipped], observer: Obs
     )
     deadline = None if plan.max_seconds is None else time.monotonic() + plan.max_seconds
     trainer.run(resume=plan.resume, deadline=deadline)
-    tested = measure(network, data, data.split.test, plan.device)
+    tested = measure(network, data, data.split.test, plan.device, observer.measured)
     manifest = export(
         network,
         plan.folder.encoder,

@@ -18,6 +18,7 @@ from tashihiki.cli.collections import collections
 from tashihiki.cli.configuration.command import config
 from tashihiki.cli.configuration.file import configuration_of
 from tashihiki.cli.configuration.root import Root, configure
+from tashihiki.cli.delete import delete
 from tashihiki.cli.doctor.command import doctor
 from tashihiki.cli.duplicates import duplicates
 from tashihiki.cli.failure import FAILED, INTERRUPTED, USAGE, reporting, warn_of
@@ -28,6 +29,7 @@ from tashihiki.cli.profile import profile
 from tashihiki.cli.sample import sample
 from tashihiki.cli.search import search
 from tashihiki.cli.suggest import suggest
+from tashihiki.cli.unknown_options import SignedCommand
 
 # Panels of the list of commands.
 ASK, KEEP, OWN = "Asking", "Collections", "This installation"
@@ -45,6 +47,7 @@ _DOCTOR_EXAMPLES = (
 
 def main(args: Sequence[str] | None = None) -> None:
     """Runs the command line and ends the process. docs/client.md lists the exit codes."""
+    _stand_in_for_missing_streams()
     _tolerate_any_text()
     try:
         application(installed_commands())(
@@ -71,16 +74,15 @@ def application(entries: Iterable[EntryPoint]) -> typer.Typer:
     """The command with the client's subcommands and those of `entries`."""
     app = typer.Typer(cls=Root, no_args_is_help=True, pretty_exceptions_enable=False)
     app.callback()(_root)
-    # Lets an expression start with a minus; see `search`.
-    signed = {"ignore_unknown_options": True}
-    app.command(context_settings=signed, rich_help_panel=ASK, epilog=_SEARCH_EXAMPLES)(search)
-    app.command(context_settings=signed, rich_help_panel=ASK)(profile)
+    app.command(cls=SignedCommand, rich_help_panel=ASK, epilog=_SEARCH_EXAMPLES)(search)
+    app.command(cls=SignedCommand, rich_help_panel=ASK)(profile)
     app.command(rich_help_panel=ASK)(items)
     app.command(rich_help_panel=ASK)(attributes)
     app.command(rich_help_panel=ASK)(duplicates)
     app.command(rich_help_panel=ASK)(suggest)
     app.command(rich_help_panel=ASK)(sample)
     app.command(rich_help_panel=KEEP)(collections)
+    app.command(rich_help_panel=KEEP)(delete)
     app.add_typer(snapshot.app, name="snapshot", rich_help_panel=KEEP)
     app.add_typer(encoder.app, name="encoder", rich_help_panel=KEEP)
     app.command(rich_help_panel=OWN, epilog=_CONFIG_EXAMPLES)(config)
@@ -134,6 +136,15 @@ def _forget_unwritten() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _stand_in_for_missing_streams() -> None:
+    # Daemons and `pythonw` have none; what is written is lost, and the command works.
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            # It stays open for as long as the process lives.
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _tolerate_any_text() -> None:

@@ -33,7 +33,7 @@ def attributes(
     timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
     """List the facets of a collection, their values and how many items have each."""
-    with reporting(), Client(server, timeout=timeout) as client:
+    with reporting(collection=collection), Client(server, timeout=timeout) as client:
         facets = client.attributes(collection, facet=facet)
         if json:
             print_json([asdict(summary) for summary in facets])

@@ -58,7 +58,7 @@ def duplicates(
 ) -> None:
     """Find items that show the same; with --json, one group a line as it is found."""
     with (
-        reporting(where=where),
+        reporting(where=where, collection=collection),
         Client(server, timeout=timeout) as client,
         progress_bar("comparing", wanted=not json) as progress,
     ):

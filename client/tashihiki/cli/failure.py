@@ -9,7 +9,8 @@ import typer
 from rich.cells import cell_len
 
 from tashihiki.cli.output import printable
-from tashihiki.errors import TashihikiError, UnavailableError
+from tashihiki.cli.remedies import Asked, remedy
+from tashihiki.errors import TashihikiError
 
 # docs/client.md has the same table.
 FAILED = 1
@@ -18,19 +19,28 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def reporting(expression: str = "", where: str | None = None, code: int = FAILED) -> Iterator[None]:
+def reporting(
+    expression: str = "",
+    where: str | None = None,
+    code: int = FAILED,
+    *,
+    collection: str = "",
+    item: str | None = None,
+) -> Iterator[None]:
     """Turns errors into lines on stderr and an exit code.
 
     Args:
         expression, where: get a caret under the fault.
         code: with which the command then ends.
+        collection, item: that were asked for; remedies name them.
     """
+    asked = Asked(expression, where, collection, item)
     try:
         yield
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     except TashihikiError as error:
-        for line in _lines(error, expression, where):
+        for line in _lines(error, asked):
             typer.echo(printable(line), err=True)
         raise typer.Exit(code) from None
     except BrokenPipeError:
@@ -43,41 +53,24 @@ def reporting(expression: str = "", where: str | None = None, code: int = FAILED
 
 def warn_of(error: TashihikiError) -> None:
     """Says on stderr what is wrong where the command goes on all the same."""
-    for line in _lines(error, kind="warning"):
+    for line in _lines(error, Asked(), kind="warning"):
         typer.echo(printable(line), err=True)
 
 
-def _lines(
-    error: TashihikiError, expression: str = "", where: str | None = None, kind: str = "error"
-) -> list[str]:
-    lines = [f"{kind}: {error.headline}", *_pointer(error, expression, where)]
-    remedy = _remedy(error)
+def _lines(error: TashihikiError, asked: Asked, kind: str = "error") -> list[str]:
+    lines = [f"{kind}: {error.headline}", *_pointer(error, asked)]
+    advice = remedy(error, asked)
     candidates = error.details.get("candidates", "")
-    told = f"{error.message} {remedy}"
+    told = f"{error.message} {advice}"
     if any(candidate not in told for candidate in candidates.split(", ")):
         lines.append(f"  candidates: {candidates}")
-    if remedy:
-        lines.append(f"  help: {remedy}")
+    if advice:
+        lines.append(f"  help: {advice}")
     return lines
 
 
-def _remedy(error: TashihikiError) -> str:
-    if error.reason == "UNBOUND_OPERAND":
-        return f"Say what it is with {_option_that_binds(error.field)}."
-    if isinstance(error, UnavailableError) and "cause" in error.details:
-        return (
-            "Start one with `tashihiki serve`, or name another with --server or TASHIHIKI_SERVER."
-        )
-    return error.remedy
-
-
-def _option_that_binds(field: str) -> str:
-    options = {"this_item": "--item ID", "this_image": "--image FILE"}
-    return options.get(field.rpartition(".")[2], "--item ID, --image FILE or --bind NAME=FILE")
-
-
-def _pointer(error: TashihikiError, expression: str, where: str | None) -> list[str]:
-    text = (where or "") if "filter" in error.field else expression
+def _pointer(error: TashihikiError, asked: Asked) -> list[str]:
+    text = (asked.where or "") if "filter" in error.field else asked.expression
     position = error.details.get("position", "")
     if text and position.isdecimal() and int(position) <= len(text):
         return caret(text, int(position), error.details.get("length", ""))

@@ -22,6 +22,13 @@ def filtered_paths(where: str | None) -> dict[str, tuple[str, ...]]:
     }
 
 
+def path_text(path: str) -> str:
+    """`metadata.price`, with quotes where a name needs them."""
+    names = path.split(".")
+    plain = re.compile(r"""[^\s.,:：=()"'<>!]+""")
+    return ".".join(["metadata", *(n if plain.fullmatch(n) else f'"{n}"' for n in names)])
+
+
 def cell(metadata: Mapping[str, Any], keys: tuple[str, ...]) -> str:
     """What stands at a path, as text; empty where nothing does."""
     found = _at(metadata, keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 from tashihiki.catalog import StoredItem
 from tashihiki.cli.failure import reporting
 from tashihiki.cli.filtered_metadata import cell, filtered_paths
+from tashihiki.cli.missing_metadata import missing_metadata
 from tashihiki.cli.options import (
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
@@ -39,17 +40,33 @@ def items(
     """List the items of a collection; with --json, one object a line."""
     if item_id is not None and where is not None:
         raise typer.BadParameter("--id and --where exclude each other")
-    with reporting(where=where), Client(server, timeout=timeout) as client:
+    with (
+        reporting(where=where, collection=collection),
+        Client(server, timeout=timeout) as client,
+    ):
         found: Iterator[StoredItem]
         if item_id is not None:
             found = iter([client.get_item(collection, item_id)])
         else:
             found = client.items(collection, where=where, page_size=min(limit or 1000, 1000))
-        print_items(islice(found, limit or None), json, where)
+        print_items(
+            islice(found, limit or None),
+            json,
+            where,
+            nothing=lambda: f"no items{missing_metadata(client, collection, where)}",
+        )
 
 
-def print_items(found: Iterator[StoredItem], json: bool, where: str | None = None) -> None:
-    """A table with the metadata that `where` asks about, or one JSON object a line as they come."""
+def print_items(
+    found: Iterator[StoredItem],
+    json: bool,
+    where: str | None = None,
+    nothing: Callable[[], str] = lambda: "no items",
+) -> None:
+    """A table with the metadata that `where` asks about, or one JSON object a line as they come.
+
+    `nothing` says what stands in place of an empty table.
+    """
     if json:
         for item in found:
             print_json(item_json(item))
@@ -59,7 +76,7 @@ def print_items(found: Iterator[StoredItem], json: bool, where: str | None = Non
     for item in found:
         cells = [printable(cell(item.metadata, keys)) for keys in paths.values()]
         grid.add_row(printable(item.id), *cells, attribute_text(item.attributes))
-    console().print(grid if grid.row_count else "no items")
+    console().print(grid if grid.row_count else nothing(), soft_wrap=not grid.row_count)
 
 
 def item_json(item: StoredItem) -> dict[str, Any]:

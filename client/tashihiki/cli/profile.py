@@ -30,7 +30,6 @@ from tashihiki.cli.search import (
     ThisImage,
     ThisItem,
     bindings,
-    refuse_option,
 )
 from tashihiki.client import Client
 from tashihiki.errors import FailedPreconditionError
@@ -59,9 +58,11 @@ def profile(
     timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
     """Ask a query again and again, and show where its time goes."""
-    refuse_option(expression)
     bound = bindings(bind or [])
-    with reporting(expression, where), Client(server, timeout=timeout) as client:
+    with (
+        reporting(expression, where, collection=collection, item=item),
+        Client(server, timeout=timeout) as client,
+    ):
         ask = partial(
             client.search,
             collection,

@@ -36,5 +36,8 @@ def sample(
     timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
     """Draw items at random; with --json, one object a line."""
-    with reporting(where=where), Client(server, timeout=timeout) as client:
+    with (
+        reporting(where=where, collection=collection),
+        Client(server, timeout=timeout) as client,
+    ):
         print_items(iter(client.sample(collection, count, where=where, seed=seed)), json, where)

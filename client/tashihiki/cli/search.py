@@ -12,6 +12,7 @@ import typer
 
 from tashihiki.cli.completion import facet_names
 from tashihiki.cli.failure import reporting
+from tashihiki.cli.missing_metadata import missing_metadata
 from tashihiki.cli.options import (
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
@@ -31,6 +32,7 @@ from tashihiki.cli.search_report import (
 from tashihiki.cli.sheet_file import Open, Sheet, lasting_file, sheet_wanted, show
 from tashihiki.cli.terminal_pictures import Pictures, painter
 from tashihiki.client import Client
+from tashihiki.errors import TashihikiError
 from tashihiki.query import GroupBy, Mode
 from tashihiki.results import SearchResult
 
@@ -164,14 +166,16 @@ def search(
     timeout: Timeout = DEFAULT_TIMEOUT,
 ) -> None:
     """Search a collection by adding and subtracting."""
-    refuse_option(expression)
     drawn = sheet_wanted(sheet, opened)
     if drawn and (pages or 1) > 1:
         raise typer.BadParameter("a sheet shows one page", param_hint="--sheet")
     bound = bindings(bind or [])
     grouping = _grouping(group_by)
     paint = None if json else painter(pictures)
-    with reporting(expression, where), Client(server, timeout=timeout) as client:
+    with (
+        reporting(expression, where, collection=collection, item=item),
+        Client(server, timeout=timeout) as client,
+    ):
         ask = partial(
             client.search,
             collection,
@@ -195,8 +199,9 @@ def search(
                 print_json(search_json(result))
                 continue
             if number == 0:
-                print_understood(result)
-                console().print("" if result.hits else _no_hits(client, collection, where))
+                print_understood(result, is_fitting=_is_fitting(client, collection))
+                told = "" if result.hits else _no_hits(client, collection, where)
+                console().print(told, soft_wrap=True)
             if paint is not None:
                 paint.paint(result.hits, shown + 1)
             print_hits(result, shown + 1, where)
@@ -214,10 +219,18 @@ def search(
                 show(path)
 
 
+def _is_fitting(client: Client, collection: str) -> bool:
+    try:
+        return client.get_collection(collection).space_pending
+    except TashihikiError:
+        # The answer is there; what is said beside it must not take it away.
+        return False
+
+
 def _no_hits(client: Client, collection: str, where: str | None) -> str:
     if where is None or list(islice(client.items(collection, where=where, page_size=1), 1)):
         return "no hits"
-    return "no hits: no item meets the filter"
+    return f"no hits: no item meets the filter{missing_metadata(client, collection, where)}"
 
 
 def _answers(ask: Callable[..., SearchResult], token: str, count: int) -> Iterator[SearchResult]:
@@ -238,13 +251,6 @@ def _grouping(choice: str | None) -> GroupBy | None:
     if not (facet and limit.isdecimal() and int(limit)):
         raise typer.BadParameter(f"{choice!r} is not FACET or FACET=N", param_hint="--group-by")
     return facet, int(limit)
-
-
-def refuse_option(expression: str) -> None:
-    """Raises BadParameter for an unknown option that was taken for an expression."""
-    # Unknown options are let through, for expressions such as `-red + blue`.
-    if expression.startswith("--"):
-        raise typer.BadParameter(f"No such option: {expression}")
 
 
 def bindings(bind: list[str]) -> dict[str, Path]:

@@ -22,8 +22,8 @@ _GAP = 2
 _INDENT = 3
 
 
-def print_understood(result: SearchResult) -> None:
-    """How the query was understood."""
+def print_understood(result: SearchResult, *, is_fitting: bool = False) -> None:
+    """How the query was understood, and whether its answer may change as a space is fitted."""
     out = console()
     _print_terms(out, result)
     if _has_blocks(result):
@@ -31,6 +31,10 @@ def print_understood(result: SearchResult) -> None:
         out.print(f"blocks: {blocks}", soft_wrap=True)
     summary = f"norm {result.norm:.3f}, generation {result.generation}, route {result.route.value}"
     out.print(summary, soft_wrap=True)
+    if is_fitting:
+        out.print(
+            "the space is being fitted to the newest items; answers may change", soft_wrap=True
+        )
 
 
 def print_hits(result: SearchResult, first_rank: int = 1, where: str | None = None) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+import typer
+from PIL import Image, ImageDraw, ImageOps
 
+from tashihiki.cli.typefaces import Typeface, in_words, typeface_of, typefaces_for
 from tashihiki.cli.wording import MINUS
 from tashihiki.client import Client
+from tashihiki.errors import FailedPreconditionError
 from tashihiki.results import Hit, ResolvedTerm, SearchResult
 
 _SIDE = 160
@@ -49,15 +52,25 @@ def operand_cards(
     return [_operand_card(client, collection, term, pictures) for term in result.terms]
 
 
+def kept_picture(client: Client, collection: str, identifier: str) -> bytes | None:
+    """The small JPEG of an item; None without one, and for one that is damaged."""
+    try:
+        return client.get_item(collection, identifier, include_thumbnail=True).thumbnail
+    except FailedPreconditionError as error:
+        if error.reason != "CATALOGUE_DAMAGED":
+            raise
+        return None
+
+
 def _operand_card(
     client: Client, collection: str, term: ResolvedTerm, pictures: Mapping[str, Path]
 ) -> Card:
     sign = MINUS if term.weight < 0 else "+"
     weight = f"{abs(term.weight):g} x" if abs(term.weight) != 1 else ""
     if term.kind == "item":
-        item = client.get_item(collection, term.name, include_thumbnail=True)
+        picture = decoded(kept_picture(client, collection, term.name))
         lines = (weight, _short(term.name)) if weight else (_short(term.name),)
-        return Card(decoded(item.thumbnail), lines=lines, sign=sign)
+        return Card(picture, lines=lines, sign=sign)
     if term.kind == "image" and term.name in pictures:
         picture = decoded(pictures[term.name].read_bytes())
         return Card(picture, lines=(f"{weight} {term.name}".strip(),), sign=sign)
@@ -74,22 +87,29 @@ class Part:
 
 
 def write_sheet(path: Path, title: str, operands: Sequence[Card], parts: Sequence[Part]) -> None:
-    """Draws the sheet into a PNG file."""
+    """Draws the sheet into a PNG file.
+
+    Says on standard error which characters no installed font has.
+    """
     groups = [Part("", operands), *parts]
     sheet = Image.new("RGB", (_WIDTH, _TITLE + sum(map(_height, groups))), _PAPER)
+    typefaces, missing = typefaces_for([_plain(title), *_texts(groups)])
+    if missing:
+        typer.echo(f"warning: {in_words(missing)}", err=True)
     draw = ImageDraw.Draw(sheet)
-    _write(draw, (_GAP, _GAP), title, 20, _WIDTH - 2 * _GAP)
+    pen = _Pen(draw, typefaces)
+    pen.write((_GAP, _GAP), title, 20, _WIDTH - 2 * _GAP)
     top = _TITLE
     for number, part in enumerate(groups):
         if number:
             draw.line((_GAP, top, _WIDTH - _GAP, top), fill=_BLANK, width=2)
         if part.heading:
-            _write(draw, (_GAP, top + _GAP), part.heading, 20, _WIDTH - 2 * _GAP)
+            pen.write((_GAP, top + _GAP), part.heading, 20, _WIDTH - 2 * _GAP)
         first = top + _GAP * bool(number) + _TITLE * bool(part.heading)
         for place, card in enumerate(part.cards):
             row, column = divmod(place, _COLUMNS)
             corner = (_GAP + column * (_SIDE + _GAP), first + row * _row_height())
-            _draw_card(sheet, draw, corner, card)
+            _draw_card(sheet, pen, corner, card)
         top += _height(part)
     sheet.save(path, format="PNG")
 
@@ -137,15 +157,44 @@ def decoded(data: bytes | None) -> Image.Image | None:
         return None
 
 
-def _draw_card(
-    sheet: Image.Image, draw: ImageDraw.ImageDraw, corner: tuple[int, int], card: Card
-) -> None:
+@dataclass(frozen=True)
+class _Pen:
+    draw: ImageDraw.ImageDraw
+    typefaces: Sequence[Typeface]
+
+    def write(self, corner: tuple[int, int], text: str, size: int, width: int) -> None:
+        text = _plain(text)
+        typeface = typeface_of(text, self.typefaces)
+        font = typeface.font(size)
+        # In large sizes Pillow's own font has hardly a space.
+        gap = "  " if size >= 20 and not typeface.file else " "
+        text = gap.join(text.split())
+        shown = text
+        while shown and self.draw.textlength(_ellipsis(shown, text), font=font) > width:
+            shown = shown[:-1]
+        self.draw.text(corner, _ellipsis(shown, text), fill=_INK, font=font)
+
+
+def _plain(text: str) -> str:
+    # Pillow's own font has no minus sign.
+    return text.replace(MINUS, "-")
+
+
+def _texts(parts: Iterable[Part]) -> Iterator[str]:
+    for part in parts:
+        yield _plain(part.heading)
+        for card in part.cards:
+            yield from map(_plain, (*card.words, *card.lines))
+
+
+def _draw_card(sheet: Image.Image, pen: _Pen, corner: tuple[int, int], card: Card) -> None:
     left, top = corner
+    draw = pen.draw
     if card.picture is None:
         draw.rectangle((left, top, left + _SIDE, top + _SIDE), fill=_TILE if card.words else _BLANK)
         first = top + _SIDE // 2 - 14 * len(card.words)
         for number, word in enumerate(card.words):
-            _write(draw, (left + _GAP, first + 28 * number), word, 20, _SIDE - 2 * _GAP)
+            pen.write((left + _GAP, first + 28 * number), word, 20, _SIDE - 2 * _GAP)
     else:
         small = ImageOps.contain(card.picture, (_SIDE, _SIDE))
         centre = (left + (_SIDE - small.width) // 2, top + (_SIDE - small.height) // 2)
@@ -153,7 +202,7 @@ def _draw_card(
     if card.sign:
         _draw_sign(draw, (left, top), card.sign)
     for number, line in enumerate(card.lines):
-        _write(draw, (left, top + _SIDE + 4 + 17 * number), line, 13, _SIDE)
+        pen.write((left, top + _SIDE + 4 + 17 * number), line, 13, _SIDE)
 
 
 def _draw_sign(draw: ImageDraw.ImageDraw, corner: tuple[int, int], sign: str) -> None:
@@ -163,18 +212,6 @@ def _draw_sign(draw: ImageDraw.ImageDraw, corner: tuple[int, int], sign: str) ->
     draw.line((left + 7, top + 14, left + 21, top + 14), fill=_PAPER, width=3)
     if sign == "+":
         draw.line((left + 14, top + 7, left + 14, top + 21), fill=_PAPER, width=3)
-
-
-def _write(
-    draw: ImageDraw.ImageDraw, corner: tuple[int, int], text: str, size: int, width: int
-) -> None:
-    font = ImageFont.load_default(size)
-    # The built-in font has no minus sign, and in large sizes hardly a space.
-    text = ("  " if size >= 20 else " ").join(text.replace("\N{MINUS SIGN}", "-").split())
-    shown = text
-    while shown and draw.textlength(_ellipsis(shown, text), font=font) > width:
-        shown = shown[:-1]
-    draw.text(corner, _ellipsis(shown, text), fill=_INK, font=font)
 
 
 def _ellipsis(shown: str, text: str) -> str:

@@ -68,6 +68,10 @@ class StoredItem:
         """Changes with every write of the item."""
         return etag_of(self.version, self.lineage)
 
+    def shows(self, image_sha256: bytes) -> bool:
+        """Whether its picture is that of this file and its thumbnail, read with it, is sound."""
+        return self.image_sha256 == image_sha256 and bool(self.thumbnail)
+
 
 @dataclass(frozen=True)
 class StoredLabels:
@@ -154,8 +158,9 @@ class Catalogue(Protocol):
     ) -> list[int]:
         """Writes all items or none; returns their versions.
 
-        An item of which nothing differs is not written and keeps its version. A new embedding
-        takes the place of those of all encoders.
+        An item of which nothing differs is not written and keeps its version, unless its
+        thumbnail is damaged, which then is written again. A new embedding takes the place of
+        those of all encoders.
 
         Args:
             records: the items, each id once.
@@ -206,8 +211,17 @@ class Catalogue(Protocol):
         """
         ...
 
-    def items(self, ids: Sequence[str], *, thumbnails: bool = False) -> dict[str, StoredItem]:
-        """The items with these ids, those that are there."""
+    def items(
+        self, ids: Sequence[str], *, thumbnails: bool = False, lenient: bool = False
+    ) -> dict[str, StoredItem]:
+        """The items with these ids, those that are there.
+
+        Args:
+            ids: of the items.
+            thumbnails: whether they come with theirs.
+            lenient: whether a thumbnail that is not as it was written is left out, with a line in
+                the log, and is no error.
+        """
         ...
 
     def ids_after(self, identifier: str, limit: int) -> list[str]:

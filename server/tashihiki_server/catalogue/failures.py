@@ -14,8 +14,16 @@ from tashihiki.errors import FailedPreconditionError, ResourceExhaustedError, Ta
 _SCANT_BYTES = 1 << 20
 
 
+_RESTORE = "restore a snapshot or a backup, or delete the collection"
+_WRITE_AGAIN = "send this item again with its photo, or restore a snapshot or a backup"
+
+
 class DamageError(Exception):
     """Something in a catalogue is not as it was written; the text says what."""
+
+
+class DamagedPictureError(DamageError):
+    """A thumbnail is not as it was written; its item is."""
 
 
 @contextmanager
@@ -32,6 +40,8 @@ def translated(path: Path, *, writing: bool = False) -> Iterator[None]:
     """
     try:
         yield
+    except DamagedPictureError as error:
+        raise damaged(path, str(error), _WRITE_AGAIN) from error
     except DamageError as error:
         raise damaged(path, str(error)) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -41,13 +51,13 @@ def translated(path: Path, *, writing: bool = False) -> Iterator[None]:
         raise _translate(error, path, writing) from error
 
 
-def damaged(path: Path, why: str) -> FailedPreconditionError:
+def damaged(path: Path, why: str, mend: str = _RESTORE) -> FailedPreconditionError:
     """The error for a catalogue that is not as it was written."""
     return FailedPreconditionError(
         f"the catalogue {path.parent.name} is damaged: {why}",
         reason="CATALOGUE_DAMAGED",
         field="collection",
-        remedy="Run `tashihiki verify`; restore a snapshot or a backup, or delete the collection.",
+        remedy=f"Run `tashihiki verify`; {mend}.",
     )
 
 

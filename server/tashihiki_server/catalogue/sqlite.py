@@ -23,7 +23,13 @@ from tashihiki_server.catalogue.base import (
 )
 from tashihiki_server.catalogue.checksums import NO_THUMBNAIL, Tally, thumbnail_checksum
 from tashihiki_server.catalogue.connections import Connections
-from tashihiki_server.catalogue.failures import DamageError, damaged, translated, unreadable
+from tashihiki_server.catalogue.failures import (
+    DamagedPictureError,
+    DamageError,
+    damaged,
+    translated,
+    unreadable,
+)
 from tashihiki_server.catalogue.ledger import Ledger, new_lineage, read_ledger
 from tashihiki_server.catalogue.migration import is_first, migrate
 from tashihiki_server.catalogue.requests import forget_all, recall, remember
@@ -112,6 +118,8 @@ class SqliteCatalogue:
         self._witness = Witness(path.with_name(WITNESS_FILE))
         # Every item before has an embedding, by encoder; the ledger tells whether that is so.
         self._embedded_before: dict[str, int] = {}
+        # Keys and versions of the items whose damaged thumbnails the log has told of.
+        self._told: set[tuple[int, int]] = set()
         try:
             with translated(path):
                 self._writer = self._open()
@@ -334,10 +342,12 @@ class SqliteCatalogue:
             if keys:
                 raise DamageError("some embeddings are of other items")
 
-    def items(self, ids: Sequence[str], *, thumbnails: bool = False) -> dict[str, StoredItem]:
+    def items(
+        self, ids: Sequence[str], *, thumbnails: bool = False, lenient: bool = False
+    ) -> dict[str, StoredItem]:
         """See `Catalogue.items`."""
         found = {}
-        for row, jpeg in self._rows(ids, thumbnails=thumbnails):
+        for row, jpeg in self._rows(ids, thumbnails=thumbnails, lenient=lenient):
             found[row.id] = StoredItem(
                 row.id,
                 row.version,
@@ -352,7 +362,9 @@ class SqliteCatalogue:
             )
         return found
 
-    def _rows(self, ids: Sequence[str], *, thumbnails: bool) -> list[tuple[ItemRow, bytes]]:
+    def _rows(
+        self, ids: Sequence[str], *, thumbnails: bool, lenient: bool = False
+    ) -> list[tuple[ItemRow, bytes]]:
         tables = "items i"
         jpeg = "NULL"
         if thumbnails:
@@ -364,9 +376,21 @@ class SqliteCatalogue:
             for columns in select(db, query, [], ids):
                 row, small = checked_item(columns), columns[10]
                 if thumbnails and thumbnail_checksum(small) != row.thumbnail:
-                    raise DamageError(f"the picture of {row.id!r} has changed or is missing")
+                    if not lenient:
+                        raise DamagedPictureError(_lost_picture(row))
+                    self._tell_of_lost_picture(row)
+                    small = b""
                 found.append((row, small or b""))
         return found
+
+    def _tell_of_lost_picture(self, row: ItemRow) -> None:
+        if (row.key, row.version) not in self._told:
+            self._told.add((row.key, row.version))
+            logger.error(
+                "%s: %s, and is left out; send the item again with its photo",
+                self._path.parent.name,
+                _lost_picture(row),
+            )
 
     def pictures(self, ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
         """See `Catalogue.pictures`."""
@@ -575,6 +599,10 @@ def _atomic(db: sqlite3.Connection) -> Iterator[None]:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def _lost_picture(row: ItemRow) -> str:
+    return f"the picture of {row.id!r} has changed or is missing"
 
 
 def _compare(what: str, found: Tally, wanted: Tally) -> None:

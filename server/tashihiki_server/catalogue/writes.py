@@ -66,7 +66,7 @@ class ItemWrites:
                 key += 1
             written = self._fresh(record, key, row)
             vector = None if record.embedding is None else packed(record.embedding)
-            if row is not None and self._unchanged(row, written, checksum, vector):
+            if row is not None and self._unchanged(row, written, checksum, vector, record):
                 versions.append(row.version)
                 continue
             self._write_item(row, written)
@@ -106,7 +106,12 @@ class ItemWrites:
         )
 
     def _unchanged(
-        self, row: ItemRow, written: ItemRow, checksum: int | None, vector: bytes | None
+        self,
+        row: ItemRow,
+        written: ItemRow,
+        checksum: int | None,
+        vector: bytes | None,
+        record: ItemRecord,
     ) -> bool:
         same = (
             row.attributes == written.attributes
@@ -121,7 +126,11 @@ class ItemWrites:
         found = self._db.execute(
             "SELECT vector FROM embeddings WHERE encoder = ? AND key = ?", (self._encoder, row.key)
         ).fetchone()
-        return found is not None and found[0] == vector
+        if found is None or found[0] != vector:
+            return False
+        # Only what is kept tells whether it is as it was written.
+        kept = self._db.execute("SELECT jpeg FROM thumbnails WHERE key = ?", (row.key,)).fetchone()
+        return (kept[0] if kept else b"") == record.thumbnail
 
     def _write_item(self, row: ItemRow | None, written: ItemRow) -> None:
         checksum = item_checksum(*written[:9])

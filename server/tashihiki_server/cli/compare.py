@@ -29,17 +29,15 @@ from tashihiki.cli.search import (
     ThisImage,
     ThisItem,
     bindings,
-    refuse_option,
 )
 from tashihiki.cli.sheet_file import Open, Sheet, lasting_file, sheet_wanted, show
+from tashihiki.cli.unknown_options import SignedCommand
 from tashihiki.client import Client
-from tashihiki.errors import InvalidArgumentError
 from tashihiki_server.cli.comparison import Comparison, Side
 
 if TYPE_CHECKING:
     from tashihiki.catalog import Collection
-    from tashihiki.results import Hit, SearchResult
-    from tashihiki_server.plain_sum import Embeddings
+    from tashihiki.results import SearchResult
 
 app = typer.Typer(add_completion=False)
 THIS_IMAGE = "this image"
@@ -50,8 +48,7 @@ Other = Annotated[
 ]
 
 
-# Lets an expression start with a minus, as in `search`.
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(cls=SignedCommand)
 def compare(
     collection: CollectionName,
     expression: Expression,
@@ -75,7 +72,6 @@ def compare(
     that have a value; the most similar items by the cosine are its answer. It is computed here
     from all embeddings, of collections of up to 5,000 items. A star marks what only one side has.
     """
-    refuse_option(expression)
     drawn = sheet_wanted(sheet, opened)
     bound = bindings(bind or [])
     with Client(server, timeout=timeout) as client:
@@ -92,27 +88,17 @@ def compare(
             rerank=rerank,
         )
         pictures = bound if image is None else {THIS_IMAGE: image, **bound}
-        with reporting(expression, where):
+        with reporting(expression, where, collection=collection, item=item):
             answer = ask(expression)
             right: Side
             if other is None:
                 state = client.get_collection(collection)
                 left = Side(f"{state.space_in_force} space", answer.terms, answer.hits)
-                try:
-                    hits, note = (
-                        _plain_sum(client, state, answer, pictures, where, limit, drawn),
-                        "",
-                    )
-                except InvalidArgumentError as error:
-                    # A factored space answers queries that only subtract; a sum has nothing left.
-                    if error.reason != "ZERO_QUERY_VECTOR":
-                        raise
-                    hits, note = [], error.message
-                right = Side("plain sum", answer.terms, hits, note)
+                right = _plain_sum(client, state, answer, pictures, where, limit, drawn)
             else:
                 left = Side(expression, answer.terms, answer.hits)
         if other is not None:
-            with reporting(other, where):
+            with reporting(other, where, collection=collection, item=item):
                 found = ask(other)
                 right = Side(other, found.terms, found.hits)
         comparison = Comparison(left, right)
@@ -136,15 +122,17 @@ def _plain_sum(
     where: str | None,
     limit: int,
     thumbnails: bool,
-) -> list[Hit]:
+) -> Side:
+    from tashihiki.cli.sheet import kept_picture
     from tashihiki.results import Hit
-    from tashihiki_server.plain_sum import check_size, nearest
+    from tashihiki_server.plain_sum import Embeddings, check_size, nearest
 
     check_size(state)
     collection = state.name
-    embeddings = _embeddings(client, state)
+    items = client.items(collection, include_vectors=True, page_size=500)
+    embeddings = Embeddings.of(state, items)
     if not embeddings.ids:
-        return []
+        return Side("plain sum", answer.terms, [])
     operands = {}
     for place, term in enumerate(answer.terms):
         if term.kind == "item":
@@ -156,41 +144,13 @@ def _plain_sum(
     admitted = None
     if where is not None:
         admitted = {one.id for one in client.items(collection, where=where, page_size=1000)}
-    found = nearest(
-        embeddings,
-        answer.terms,
-        operands,
-        limit,
-        admitted=admitted,
-        excluded={term.name for term in answer.terms if term.kind == "item"},
-        keep_negative=state.space.keep_negative,
-    )
+    found = nearest(embeddings, answer.terms, operands, limit, admitted)
     hits = []
-    for row, similarity in found:
+    for row, similarity in found.hits:
         identifier = embeddings.ids[row]
-        thumbnail = None
-        if thumbnails:
-            thumbnail = client.get_item(collection, identifier, include_thumbnail=True).thumbnail
-        hits.append(Hit(identifier, similarity, embeddings.attributes[row], {}, (), thumbnail))
-    return hits
-
-
-def _embeddings(client: Client, state: Collection) -> Embeddings:
-    import numpy as np
-
-    from tashihiki_server.plain_sum import Embeddings
-
-    items = [
-        item
-        for item in client.items(state.name, include_vectors=True, page_size=500)
-        if item.vector is not None
-    ]
-    return Embeddings(
-        [item.id for item in items],
-        [item.attributes for item in items],
-        np.array([item.vector for item in items], dtype=np.float32),
-        state.aliases,
-    )
+        picture = kept_picture(client, collection, identifier) if thumbnails else None
+        hits.append(Hit(identifier, similarity, embeddings.attributes[row], {}, (), picture))
+    return Side("plain sum", answer.terms, hits, found.note)
 
 
 def _draw(

@@ -37,7 +37,7 @@ def export(
     from tashihiki_server.exporting import export_items
 
     with (
-        reporting(where=where),
+        reporting(where=where, collection=collection),
         Client(server, timeout=timeout) as client,
         counting(f"exporting {collection}") as progress,
     ):

@@ -15,6 +15,12 @@ from rich.console import Console
 from tashihiki.cli.failure import FAILED
 from tashihiki.cli.options import checked_address
 from tashihiki.cli.output import printable
+from tashihiki_server.cli.fitted_space import (
+    SpaceState,
+    fitting_text,
+    space_text,
+    wait_until_fitted,
+)
 
 if TYPE_CHECKING:
     from tashihiki import Client
@@ -35,10 +41,17 @@ CALLS = 2
 
 @dataclass
 class _Tally:
-    """How far an indexing has come."""
+    """How far an indexing has come.
+
+    Attributes:
+        total: photos.
+        written: of them.
+        is_fitting: whether all are written, and only the space is waited for.
+    """
 
     total: int
     written: int = 0
+    is_fitting: bool = False
 
     def add(self, count: int) -> None:
         self.written += count
@@ -66,6 +79,14 @@ def index(
             help="Send the photos to this server instead.",
         ),
     ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            "--wait/--no-wait",
+            rich_help_panel=WHERE,
+            help="With --server, wait until the space is fitted, ten minutes at most.",
+        ),
+    ] = True,
     encoder: Annotated[
         Path | None, typer.Option(rich_help_panel=NEW, help="Encoder bundle for a new collection.")
     ] = None,
@@ -106,8 +127,9 @@ def index(
 
     Works on the data folder itself, which no server may be using then, or with --server through
     a server that runs. Photos whose ids are there are replaced, but for those that have not
-    changed: an import that was cut short goes on where it stopped. The exit status is 1 if no photo
-    could be written.
+    changed: an import that was cut short goes on where it stopped. Ends when the space is fitted to
+    them, so that the first answers are the lasting ones. The exit status is 1 if no photo could be
+    written.
     """
     from tashihiki_server.dataset import parse_aliases, read_dataset
 
@@ -121,16 +143,27 @@ def index(
         image_root=image_root,
         aliases=aliases,
     )
-    console = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
+    console = _console()
     _announce(console, dataset)
     with _interruptible(_Tally(len(dataset.photos)), console) as tally:
         if server is not None:
-            indexed = _send(server, collection, encoder, space, dataset, aliases, tally)
+            with _connected(server) as client:
+                _make(client, collection, encoder, space, aliases)
+                indexed = _upsert(client, collection, dataset.photos, tally)
+                tally.is_fitting = True
+                fitted = wait_until_fitted(client, collection, console, wait=wait)
         else:
-            indexed = _write(data, collection, encoder, space, dataset, aliases, tally)
+            indexed, fitted = _write(data, collection, encoder, space, dataset, aliases, tally)
     _report(console, collection, indexed, dataset.skipped)
+    _report_facets(console, dataset)
+    if text := space_text(fitted):
+        console.print(text)
     if not indexed.written:
         raise typer.Exit(FAILED)
+
+
+def _console() -> Console:
+    return Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
 
 def _announce(console: Console, dataset: Dataset) -> None:
@@ -148,6 +181,9 @@ def _interruptible(tally: _Tally, console: Console) -> Iterator[_Tally]:
     try:
         yield tally
     except KeyboardInterrupt:
+        if tally.is_fitting:
+            console.print("interrupted: the photos are written; the server goes on fitting")
+            raise
         console.print(
             f"interrupted: {tally.written} of {_photos(tally.total)} written; "
             "run the same command again"
@@ -167,7 +203,7 @@ def _write(
     dataset: Dataset,
     aliases: Aliases,
     tally: _Tally,
-) -> Indexed:
+) -> tuple[Indexed, SpaceState]:
     from tashihiki_server.library import SHIPPED_ENCODER, Library
 
     library = Library(data, encoder or SHIPPED_ENCODER, go_on=False)
@@ -178,34 +214,33 @@ def _write(
             _check_space(name, target.settings.space, space)
         else:
             target = library.create(name, space=space or "auto", aliases=aliases_of(aliases))
-        return fill(target, dataset, tally.add)
+        indexed = fill(target, dataset, tally.add)
+        return indexed, SpaceState.of(target)
     finally:
         library.close()
 
 
-def _send(
-    server: str,
-    name: str,
-    encoder: Path | None,
-    space: SpaceKind | None,
-    dataset: Dataset,
-    aliases: Aliases,
-    tally: _Tally,
-) -> Indexed:
+def _connected(server: str) -> Client:
     from tashihiki import Client
+
+    return Client(server, timeout=120)
+
+
+def _make(
+    client: Client, name: str, encoder: Path | None, space: SpaceKind | None, aliases: Aliases
+) -> None:
+    """Makes the collection on the server, or checks the one that is there."""
     from tashihiki_server.encoder.manifest import read_manifest
 
     fingerprint = read_manifest(encoder).fingerprint if encoder else ""
-    with Client(server, timeout=120) as client:
-        collections = {found.name: found for found in client.list_collections()}
-        if name in collections:
-            _check_encoder(name, collections[name].encoder, encoder)
-            _check_space(name, collections[name].space.kind, space)
-        else:
-            client.create_collection(
-                name, encoder=fingerprint, space=space or "auto", aliases=aliases.values
-            )
-        return _upsert(client, name, dataset.photos, tally)
+    collections = {found.name: found for found in client.list_collections()}
+    if name in collections:
+        _check_encoder(name, collections[name].encoder, encoder)
+        _check_space(name, collections[name].space.kind, space)
+    else:
+        client.create_collection(
+            name, encoder=fingerprint, space=space or "auto", aliases=aliases.values
+        )
 
 
 def _upsert(client: Client, name: str, photos: Sequence[Photo], tally: _Tally) -> Indexed:
@@ -271,7 +306,13 @@ def aliases_of(aliases: Aliases) -> tuple[Alias, ...]:
 def fill(
     collection: Collection, dataset: Dataset, advanced: Callable[[int], None] = lambda count: None
 ) -> Indexed:
-    """Indexes a dataset with a progress bar; `advanced` is told the size of each batch."""
+    """Indexes a dataset with a progress bar, until space and index are of all of it.
+
+    Args:
+        collection: that takes it.
+        dataset: the photos.
+        advanced: told the size of each batch.
+    """
     from tashihiki_server.cli.progress import counting
     from tashihiki_server.encoder.embedder import Embedder
     from tashihiki_server.images import ImageLimits
@@ -292,6 +333,9 @@ def fill(
             dataset.photos, collection, embedder, threads=threads, advanced=batch_done
         )
     embedder.close()
+    if collection.space_pending:
+        _console().print(fitting_text(len(collection)))
+    collection.settle()
     return indexed
 
 
@@ -305,6 +349,14 @@ def _report(console: Console, name: str, indexed: Indexed, unlisted: list[Skippe
         console.print(f"  {printable(f'{entry.path}: {entry.why}')}")
     if len(skipped) > MAX_SHOWN:
         console.print(f"  and {len(skipped) - MAX_SHOWN} more")
+
+
+def _report_facets(console: Console, dataset: Dataset) -> None:
+    if dataset.facets_found and dataset.facets:
+        console.print(
+            f"Facets are the columns whose values repeat: {printable(', '.join(dataset.facets))}. "
+            "--facet, once for each, chooses others."
+        )
 
 
 command = typer.main.get_command(app)

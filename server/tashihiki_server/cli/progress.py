@@ -1,7 +1,8 @@
-"""Progress bars of the commands."""
+"""How far a command is, on standard error: a bar, or without a terminal a line now and then."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,8 @@ from rich.text import Text
 
 from tashihiki.cli.output import printable
 
+SECONDS_BETWEEN_LINES = 10.0
+
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
@@ -26,9 +29,51 @@ class _Rate(ProgressColumn):
         return Text("" if speed is None else f"{speed:.0f}/s")
 
 
+class ProgressLines:
+    """Tells of one stage in plain lines: that it begins, then how far it is, not too often."""
+
+    def __init__(
+        self, what: str, console: Console, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Says that the stage begins.
+
+        Args:
+            what: the stage.
+            console: where to.
+            clock: seconds.
+        """
+        self._what = printable(what)
+        self._console = console
+        self._clock = clock
+        self._began = self._told = clock()
+        self._done = 0
+        self._say(self._what)
+
+    def update(self, done: int, total: int) -> None:
+        """Says how far the stage is, if the last line is old; one that has less done began anew."""
+        now = self._clock()
+        if done < self._done:
+            self._began = self._told = now
+        self._done = done
+        if now - self._told >= SECONDS_BETWEEN_LINES:
+            self._told = now
+            seconds = f"{now - self._began:,.0f} s"
+            self._say(f"{self._what}: {done:,} of {total:,} after {seconds}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error; yields what to call with (done, total)."""
+    """A bar on standard error, or lines where that is no terminal.
+
+    Yields what to call with (done, total).
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield ProgressLines(what, console).update
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -36,6 +81,6 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         _Rate(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task(printable(what), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -4,23 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shlex
 import shutil
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from tashihiki import attribute
+
 if TYPE_CHECKING:
     from tashihiki_server.library import Library
     from tashihiki_server.service.server import ServerConfig
+    from tashihiki_server.vocabulary import Vocabulary
     from tashihiki_server.web.page import GalleryPage
 
 app = typer.Typer(add_completion=False)
 # Panels of the help.
 LISTENING = "Addresses"
 LIMITS = "Limits"
+# Searches of the demo: collection, expression, values that it names, options.
+_DEMO = (
+    ("items", "mug + red", ("mug", "red"), ""),
+    ("faces", "person KR + HAPPY", ("KR", "HAPPY"), " --sheet out.png"),
+    (
+        "items",
+        "this item − background + red",
+        ("mug", "blue", "wood", "red"),
+        " --item mug_blue_wood_1.jpg",
+    ),
+)
 # Where a server that listens everywhere finds itself.
 _OWN_HOSTS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
@@ -76,6 +92,10 @@ def serve(
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve the collections of a data folder until SIGTERM or Ctrl-C."""
+    from tashihiki_server.service.listening import check_free
+
+    # Before what takes long: the other imports, the collections, the demo.
+    check_free(address)
     from tashihiki_server.encoder.tuning import open_tuned
     from tashihiki_server.images import ImageLimits
     from tashihiki_server.library import SHIPPED_ENCODER, Library
@@ -159,7 +179,7 @@ def _announce(library: Library, address: str, port: int, page: GalleryPage | Non
     for name, fault in library.faults().items():
         console.print(f"Cannot be used: {name}: {fault}")
     where = "" if port == 50051 else f" --server {host}:{port}"
-    tries = _suggestions({c.settings.name for c in library.collections()})
+    tries = _suggestions(library)
     if tries:
         console.print("Try, from another shell:")
         _print_activation(console)
@@ -174,14 +194,28 @@ def _print_activation(console: Console) -> None:
         console.print(f"  source {activate}")
 
 
-def _suggestions(names: set[str]) -> list[str]:
-    lines = []
-    if "faces" in names:
-        lines.append('search faces "person KR + HAPPY" --sheet out.png')
-    if "items" in names:
-        lines.append('search items "this item − background + red" --item mug_blue_wood_1.jpg')
-    lines += [f"attributes {name}" for name in sorted(names)[:1]]
-    return lines
+def _suggestions(library: Library) -> list[str]:
+    """Commands to type, the shortest way to an answer first."""
+    vocabularies = {one.settings.name: one.vocabulary for one in library.collections()}
+    lines = [
+        f'search {name} "{expression}"{options}'
+        for name, expression, values, options in _DEMO
+        if name in vocabularies and all(map(vocabularies[name].occurrences, values))
+    ]
+    if not lines:
+        searches = (_search_of(name, known) for name, known in sorted(vocabularies.items()))
+        lines += list(filter(None, searches))[:1]
+    return lines + [f"attributes {name}" for name in sorted(vocabularies)[:1]]
+
+
+def _search_of(name: str, vocabulary: Vocabulary) -> str:
+    """A search for the commonest value of a facet; "" where there is no choice of values."""
+    facets = [keys for facet in vocabulary.facets() if len(keys := vocabulary.keys(facet)) > 1]
+    if not facets:
+        return ""
+    key = max(chain.from_iterable(facets), key=vocabulary.count)
+    expression = repr(attribute(vocabulary.facet_name(key.facet), vocabulary.value_name(key)))
+    return f"search {name} {shlex.quote(expression)}"
 
 
 command = typer.main.get_command(app)

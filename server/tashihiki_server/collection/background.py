@@ -36,6 +36,7 @@ class Task:
         *,
         due: Callable[[], bool],
         work: Callable[[], float | None],
+        patience: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Makes a task that nobody has ordered yet.
 
@@ -45,11 +46,14 @@ class Task:
             due: whether there is something to do.
             work: does it; returns for how many seconds to rest before the next time, or None
                 after a failure, which is tried again after RETRY_SECONDS.
+            patience: for how many seconds to wait before what is due is looked at again; 0 to
+                begin.
         """
         self._executor = executor
         self._lock = lock
         self._due = due
         self._work = work
+        self._patience = patience
         self._future: Future[None] | None = None
         self._resting: threading.Timer | None = None
         self._closed = False
@@ -60,10 +64,13 @@ class Task:
         return self._future is not None
 
     def consider(self) -> None:
-        """Orders the work if it is due, once it has rested."""
+        """Orders the work if it is due, once it has rested and has waited long enough."""
         with self._lock:
-            if self._resting is None and self._due():
-                self.order()
+            if self._resting is None and self._future is None and self._due():
+                if seconds := self._patience():
+                    self._rest(seconds)
+                else:
+                    self.order()
 
     def order(self) -> None:
         """Orders the work at once, unless it is ordered already."""

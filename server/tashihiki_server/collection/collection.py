@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +196,10 @@ class Collection:
                 ids, skip_missing=skip_missing, request=request, answer=answer
             )
 
+    def writing(self) -> AbstractContextManager[None]:
+        """Tells that more will be written; a first fit waits until the block is over."""
+        return self._refit.writing()
+
     def _changed(self, ids: Sequence[str], touched: set[AttributeKey], changes: int) -> None:
         self._followed.note(ids)
         self._refit.note(ids, touched, changes)
@@ -336,21 +340,29 @@ class Collection:
         return embedding
 
     def hit_items(self, ids: Sequence[str], *, thumbnails: bool) -> dict[str, StoredItem]:
-        """The items with these ids, those that are there; from memory where it knows them."""
+        """The items with these ids, those that are there; from memory where it knows them.
+
+        Thumbnails that are damaged are left out.
+        """
         if thumbnails:
-            return self.catalogue.items(ids, thumbnails=True)
+            return self.catalogue.items(ids, thumbnails=True, lenient=True)
         return self._recent.items(ids)
 
     def items(
-        self, ids: Sequence[str], *, embeddings: bool = False, thumbnails: bool = False
+        self,
+        ids: Sequence[str],
+        *,
+        embeddings: bool = False,
+        thumbnails: bool = False,
+        lenient: bool = False,
     ) -> dict[str, tuple[StoredItem, Vectors | None]]:
         """The items with these ids, those that are there, with their embeddings (d,) if wanted.
 
-        An item and its embedding are of one version.
+        An item and its embedding are of one version. `lenient` is that of `Catalogue.items`.
         """
         found: dict[str, tuple[StoredItem, Vectors | None]] = {}
         while ids:
-            items = self.catalogue.items(ids, thumbnails=thumbnails)
+            items = self.catalogue.items(ids, thumbnails=thumbnails, lenient=lenient)
             if not embeddings:
                 return {identifier: (item, None) for identifier, item in items.items()}
             stored = self.catalogue.vectors(list(items))
@@ -378,7 +390,13 @@ class Collection:
         return None if condition is None else admitted(condition, state.rows, lenient=lenient)
 
     def nearest(
-        self, state: State, vector: Vectors, limit: int, mask: Mask | None, excluded: Set[str]
+        self,
+        state: State,
+        vector: Vectors,
+        limit: int,
+        mask: Mask | None,
+        excluded: Set[str],
+        most: int | None = None,
     ) -> Nearest:
         """The items of a state most similar to a composed vector.
 
@@ -388,9 +406,13 @@ class Collection:
             limit: how many to return; fewer only where fewer exist.
             mask: (rows,), which items may be returned; None for all.
             excluded: ids of items that must not be.
+            most: rows that may be put in order; None for any number.
+
+        Raises:
+            ManyCandidatesError: where there are more that may be equal.
         """
         index = None if state.index is None else state.index.index
-        found = nearest(state.rows, index, vector, limit + len(excluded), mask)
+        found = nearest(state.rows, index, vector, limit + len(excluded), mask, most)
         if not excluded:
             return found
         kept = [n for n, row in enumerate(found.rows) if state.rows.id(row) not in excluded][:limit]

@@ -53,7 +53,9 @@ def following(
         rows, rough = rows[behind], rough[behind]
         # On which side of the place these are, the scores do not tell.
         beside = int((rough >= after.similarity - MARGIN).sum())
-    rows, similarities = by_similarity(view, vector, rows[leading(rough, count + beside)])
+    rows, similarities = by_similarity(
+        view, vector, rows[leading(rough, count + beside)], count + beside
+    )
     start = 0
     if after is not None:
         end = (-after.similarity, after.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,12 @@ from tashihiki_server.space.base import Vectors
 ROUNDING = 1e-6
 # Of the rows, below which they are faster picked out than passed over.
 _SPARSE = 0.3
+# Rows that are compared in double precision at a time.
+_PIECE = 4096
+
+
+class ManyCandidatesError(Exception):
+    """More rows may be the nearest than were to be put in order: many are equal."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ def nearest(
     vector: Vectors,
     limit: int,
     admitted: Mask | None,
+    most: int | None = None,
 ) -> Nearest:
     """Finds the `limit` live, admitted rows most similar to a unit vector (d,).
 
@@ -50,12 +58,21 @@ def nearest(
         vector: the query.
         limit: how many to return.
         admitted: (rows,), what the filter lets through; None for no filter.
+        most: rows that may be put in order; None for any number.
+
+    Raises:
+        ManyCandidatesError: where there are more that may be equal.
     """
     allowed = view.alive if admitted is None else view.alive & admitted
+    route = Route.EXACT
     candidates = None if index is None else _by_index(view, index, vector, limit, allowed)
-    if index is None or candidates is None:
-        return _best(view, vector, _by_comparison(view, vector, limit, allowed), limit, Route.EXACT)
-    return _best(view, vector, candidates, limit, index.route)
+    if index is not None and candidates is not None:
+        route = index.route
+    else:
+        candidates = _by_comparison(view, vector, limit, allowed)
+    if most is not None and len(candidates) > most:
+        raise ManyCandidatesError
+    return Nearest(*by_similarity(view, vector, candidates, limit), route)
 
 
 def _by_comparison(view: RowsView, vector: Vectors, limit: int, allowed: Mask) -> RowNumbers:
@@ -88,24 +105,41 @@ def leading(scores: NDArray[np.float32], limit: int) -> RowNumbers:
     return np.flatnonzero(scores >= worst - ROUNDING)
 
 
-def _best(
-    view: RowsView, vector: Vectors, candidates: RowNumbers, limit: int, route: Route
-) -> Nearest:
-    rows, similarities = by_similarity(view, vector, candidates)
-    return Nearest(rows[:limit], similarities[:limit], route)
-
-
 def by_similarity(
-    view: RowsView, vector: Vectors, rows: RowNumbers
+    view: RowsView, vector: Vectors, rows: RowNumbers, limit: int
 ) -> tuple[RowNumbers, NDArray[np.float64]]:
-    """Rows in the order of their similarities to a unit vector (d,), equal ones by id; and these.
+    """The first `limit` rows in the order of their similarities to a unit vector (d,); and these.
 
-    They are rounded, so that equal pictures are equal.
+    Equal ones are in the order of their ids. The similarities are rounded, so that equal pictures
+    are equal.
     """
-    similarities = view.take(rows).astype(np.float64) @ vector.astype(np.float64)
+    similarities = np.empty(len(rows))
+    for start in range(0, len(rows), _PIECE):
+        piece = slice(start, start + _PIECE)
+        np.dot(
+            view.take(rows[piece]).astype(np.float64),
+            vector.astype(np.float64),
+            out=similarities[piece],
+        )
     similarities = np.clip(np.round(similarities, 9), -1.0, 1.0)
+    if len(rows) > limit:
+        first = _first(view, rows, similarities, limit)
+        rows, similarities = rows[first], similarities[first]
     order = np.argsort(-similarities)
     ordered = similarities[order]
     if (ordered[1:] == ordered[:-1]).any():
         order = np.lexsort((view.ids(rows), -similarities))
     return rows[order], similarities[order]
+
+
+def _first(
+    view: RowsView, rows: RowNumbers, similarities: NDArray[np.float64], limit: int
+) -> NDArray[np.intp]:
+    """The places of the `limit` most similar rows; of those as similar as the last, by id."""
+    last = np.partition(similarities, len(rows) - limit)[len(rows) - limit]
+    above = np.flatnonzero(similarities > last)
+    equal = np.flatnonzero(similarities == last)
+    # Not sorted: a sort of thousands of texts keeps every other thread waiting.
+    by_id = zip(view.ids(rows[equal]).tolist(), equal.tolist(), strict=True)
+    chosen = [place for _, place in heapq.nsmallest(limit - len(above), by_id)]
+    return np.concatenate([above, np.array(chosen, dtype=np.intp)])

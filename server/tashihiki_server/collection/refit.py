@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from tashihiki_server.collection.fit_process import (
 )
 from tashihiki_server.collection.fits import Basis, FitStore, StoredFit
 from tashihiki_server.collection.gallery import Gallery
+from tashihiki_server.collection.growth import Growth
 from tashihiki_server.collection.prototypes import prototype_of
 from tashihiki_server.collection.rows import Row, Rows, RowsView
 from tashihiki_server.space.base import AttributeSpace
@@ -47,8 +49,13 @@ MIN_ITEMS = 8
 # for the index, which is built again with every fit.
 MIN_CHANGES = 8
 CHANGED_SHARE = 0.2
-# A fit is followed by so many times its duration without one, however much is written.
+# Values of a facet, as a multiple of those that were fitted. A block of two values is one axis, on
+# which a third is one of the two.
+GROWN_VALUES = 1.5
+# A fit is followed by so many times its duration without one, however much is written, unless the
+# collection is so many times as large by then.
 REST = 2.0
+OUTGROWN = 2
 _CATCH_UP_PASSES = 3
 _CHUNK = 1000
 # Less than an index build, which is long: queries wait for the blocks of new facets.
@@ -132,8 +139,12 @@ class Refit:
         self._changes = 0 if stored is None else _changes_since(stored.basis, gallery.rows.view())
         self._written = _Written()
         self._in_vain: int | None = None
+        self._failing = False
         self._held = False
-        self.task = Task(executor, gallery.lock, due=self._due, work=self._work)
+        self._growth = Growth()
+        self.task = Task(
+            executor, gallery.lock, due=self._due, work=self._work, patience=self._patience
+        )
 
     @property
     def stored(self) -> StoredFit | None:
@@ -154,9 +165,16 @@ class Refit:
             changes: how many of the items matter to a fit.
         """
         self._changes += changes
+        self._growth.note()
         if self.task.ordered:
             self._written.ids.update(ids)
             self._written.keys |= keys
+        elif not self._failing and self._is_outgrown():
+            self.task.order()
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Lets a first fit wait for what a call is about to write."""
+        return self._growth.writing()
 
     def complete(self) -> None:
         """Orders a fit to every item, if the latest one is of fewer."""
@@ -179,8 +197,7 @@ class Refit:
             return False
         contrasts = sum(facet.values > 1 for facet in tally.values())
         needed = AUTO_FACETS if self._kind == "auto" and self._stored is None else 1
-        labelled = max((facet.items for facet in tally.values()), default=0)
-        return contrasts >= needed and labelled >= MIN_ITEMS
+        return contrasts >= needed and _labelled(tally) >= MIN_ITEMS
 
     def _due(self) -> bool:
         tally = self._gallery.vocabulary.tally()
@@ -190,17 +207,39 @@ class Refit:
             return True
         fit, basis = self._stored.fit, self._stored.basis
         return self._changes >= max(MIN_CHANGES, CHANGED_SHARE * basis.items) or any(
-            facet.values >= 2 * max(basis.values.get(name, 0), 1)
+            facet.values >= max(2, GROWN_VALUES * basis.values.get(name, 0))
             or (name in fit.without_contrast and facet.values > fit.values[name])
             for name, facet in tally.items()
         )
+
+    def _patience(self) -> float:
+        # Of a growing collection the first items tell little: a sorted one begins with one class.
+        return 0.0 if self._stored is not None else self._growth.patience(len(self._gallery.rows))
+
+    def _is_outgrown(self) -> bool:
+        """Whether most items were not there for the fit in force, and another can be made."""
+        return (
+            self._stored is not None
+            and self._outgrows(self._stored.basis)
+            and self._possible(self._gallery.vocabulary.tally())
+        )
+
+    def _outgrows(self, basis: Basis) -> bool:
+        many = OUTGROWN * basis.items
+        # Counting the labels takes longer.
+        if len(self._gallery.rows) < many:
+            return False
+        return _labelled(self._gallery.vocabulary.tally()) >= many
 
     # How
 
     def _work(self) -> float | None:
         start = time.monotonic()
+        # Until it has succeeded, so that no write tries again at once.
+        self._failing = True
         try:
-            self._fit()
+            outgrown = self._fit()
+            self._failing = False
         except (ProcessFailedError, OSError, TashihikiError) as error:
             if self._gallery.closed:
                 return 0.0
@@ -210,9 +249,10 @@ class Refit:
             with self._gallery.lock:
                 self._process = None
                 self._written = _Written()
-        return REST * (time.monotonic() - start)
+        return 0.0 if outgrown else REST * (time.monotonic() - start)
 
-    def _fit(self) -> None:
+    def _fit(self) -> bool:
+        """Fits once; returns whether most items were not there for it."""
         gallery = self._gallery
         with gallery.lock:
             snapshot = self._snapshot()
@@ -224,7 +264,7 @@ class Refit:
             run(MODULE, [str(folder)], _NICENESS, self._remember)
             if (why := why_unfitted(folder)) is not None:
                 self._give_up(snapshot, why)
-                return
+                return False
             self._store.write_basis(folder, snapshot.basis)
             stored = self._store.read(folder)
             space = FactoredSpace(stored.fit)
@@ -235,7 +275,10 @@ class Refit:
                 changed |= self._catch_up(space, rows)
             with gallery.lock:
                 if gallery.closed:
-                    return
+                    return False
+                if self._stored is None and self._outgrows(snapshot.basis):
+                    logger.info("%s: a first fit was outgrown meanwhile", gallery.name)
+                    return True
                 changed |= self._catch_up(space, rows)
                 # A crash between these two lines leaves a number that nobody has seen.
                 self._store.commit(folder, gallery.catalogue.advance_generation())
@@ -243,12 +286,14 @@ class Refit:
                 self._changes -= snapshot.changes
                 self._in_vain = None
                 self._install(Refitted(space, rows, prototypes, changed))
+                outgrown = self._is_outgrown()
         logger.info(
             "%s: the space is fitted to %d items: %s",
             gallery.name,
             len(numbers),
             ", ".join(gallery.vocabulary.facet_name(facet) for facet in stored.fit.facets),
         )
+        return outgrown
 
     def _give_up(self, snapshot: _Snapshot, why: str) -> None:
         with self._gallery.lock:
@@ -323,6 +368,10 @@ class Refit:
             for row, vector in zip(current, vectors, strict=True):
                 metadata = items[row.id].metadata if row.id in items else {}
                 rows.write(Row(row.id, row.version, row.codes, vector, metadata))
+
+
+def _labelled(tally: Mapping[str, Tally]) -> int:
+    return max((facet.items for facet in tally.values()), default=0)
 
 
 def _waited() -> float:

@@ -23,6 +23,8 @@ _Codes = NDArray[np.int32]
 RowNumbers = NDArray[np.int64]
 UNLABELLED = -1
 _CAPACITY = 64
+# Of metadata, about.
+_NUMBER_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class RowsView:
     _newer: Vectors
     _ids: NDArray[np.object_]
     _versions: NDArray[np.int64]
+    _metadata_sizes: NDArray[np.int32]
     _codes: Mapping[str, _Codes]
     _metadata: MetadataView
     _vocabulary: Vocabulary
@@ -104,6 +107,10 @@ class RowsView:
     def versions(self, rows: RowNumbers) -> NDArray[np.int64]:
         """The versions of the items of some rows."""
         return self._versions[rows]
+
+    def metadata_sizes(self, rows: RowNumbers) -> NDArray[np.int32]:
+        """About how many bytes of metadata the items of some rows have."""
+        return self._metadata_sizes[rows]
 
     def attributes(self, row: int) -> dict[str, str]:
         """The labels of a row, in the vocabulary's spelling."""
@@ -161,6 +168,7 @@ class RowsView:
         arranged._alive = _padded(self.alive[rows], capacity, False)
         arranged._ids = _padded(self._ids[rows], capacity, None)
         arranged._versions = _padded(self._versions[rows], capacity, 0)
+        arranged._metadata_sizes = _padded(self._metadata_sizes[rows], capacity, 0)
         arranged._codes = {
             facet: _padded(codes[rows], capacity, UNLABELLED)
             for facet, codes in self._codes.items()
@@ -243,6 +251,7 @@ class Rows:
         self._alive = np.zeros(_CAPACITY, dtype=bool)
         self._ids = np.full(_CAPACITY, None, dtype=object)
         self._versions = np.zeros(_CAPACITY, dtype=np.int64)
+        self._metadata_sizes = np.zeros(_CAPACITY, dtype=np.int32)
         self._codes: dict[str, _Codes] = {}
         self._metadata = MetadataColumns(_CAPACITY)
         self._row_of: dict[str, int] = {}
@@ -263,6 +272,7 @@ class Rows:
         self._alive = np.zeros(capacity, dtype=bool)
         self._ids = _padded(np.array(ids, dtype=object), capacity, None)
         self._versions = _padded(np.array(versions, dtype=np.int64), capacity, 0)
+        self._metadata_sizes = np.zeros(capacity, dtype=np.int32)
         self._metadata = MetadataColumns(capacity)
         self._row_of = {identifier: row for row, identifier in enumerate(ids)}
         return self
@@ -348,6 +358,7 @@ class Rows:
             self._newer,
             self._ids,
             self._versions,
+            self._metadata_sizes,
             dict(self._codes),
             self._metadata.view(),
             self._vocabulary,
@@ -360,6 +371,7 @@ class Rows:
             self._codes[facet][number] = code
         if metadata:
             self._metadata.put(number, metadata)
+            self._metadata_sizes[number] = _size(metadata)
 
     def _grow(self) -> None:
         # Readers keep the old arrays, which stay as they were.
@@ -367,8 +379,19 @@ class Rows:
         self._alive = _padded(self._alive, capacity, False)
         self._ids = _padded(self._ids, capacity, None)
         self._versions = _padded(self._versions, capacity, 0)
+        self._metadata_sizes = _padded(self._metadata_sizes, capacity, 0)
         self._codes = {f: _padded(c, capacity, UNLABELLED) for f, c in self._codes.items()}
         self._metadata.grow(capacity)
+
+
+def _size(content: Any) -> int:
+    if isinstance(content, str):
+        return len(content)
+    if isinstance(content, Mapping):
+        return sum(len(key) + _size(value) for key, value in content.items())
+    if isinstance(content, list):
+        return sum(map(_size, content), _NUMBER_BYTES)
+    return _NUMBER_BYTES
 
 
 def _padded(array: Any, capacity: int, blank: Any) -> Any:

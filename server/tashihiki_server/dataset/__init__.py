@@ -1,6 +1,7 @@
 """Labelled photos: a table, a folder with speaking file names, or one folder per class."""
 
 from tashihiki_server.dataset.aliases import Aliases, parse_aliases
+from tashihiki_server.dataset.failure import none_readable
 from tashihiki_server.dataset.folders import read_folders
 from tashihiki_server.dataset.pattern import read_pattern
 from tashihiki_server.dataset.photo import Dataset, Photo, Skipped
@@ -12,6 +13,7 @@ __all__ = [
     "Dataset",
     "Photo",
     "Skipped",
+    "none_readable",
     "parse_aliases",
     "read_dataset",
     "read_folders",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tashihiki.errors import InvalidArgumentError, NotFoundError
-from tashihiki_server.dataset.photo import Dataset
+from tashihiki_server.dataset.photo import Dataset, Skipped
 from tashihiki_server.names import similar
 
 CHECK_THE_PATHS = "Check the paths: they are relative to the catalogue's folder or --image-root."
@@ -45,8 +45,28 @@ def unknown_column(name: str, field: str, columns: Sequence[str]) -> InvalidArgu
     )
 
 
-def checked(dataset: Dataset, source: Path, remedy: str = CHECK_THE_PATHS) -> Dataset:
+def none_readable(unreadable: Sequence[Skipped]) -> InvalidArgumentError:
+    """CATALOGUE_EMPTY, where files are there but none is a picture that can be read."""
+    first = unreadable[0]
+    return InvalidArgumentError(
+        f"none of {len(unreadable)} photos can be read; the first, {first.path.absolute()}:"
+        f" {first.why}",
+        reason="CATALOGUE_EMPTY",
+        field="source",
+        remedy="Open it in a viewer to check it, and see that the paths are those of photos.",
+    )
+
+
+def checked(
+    dataset: Dataset, source: Path, remedy: str = CHECK_THE_PATHS, root: Path | None = None
+) -> Dataset:
     """The dataset itself, if it has photos.
+
+    Args:
+        dataset: what was read.
+        source: of it.
+        remedy: where it has none.
+        root: the folder that paths in the catalogue start from; None where it names no paths.
 
     Raises:
         InvalidArgumentError: CATALOGUE_EMPTY.
@@ -56,9 +76,11 @@ def checked(dataset: Dataset, source: Path, remedy: str = CHECK_THE_PATHS) -> Da
     because = ""
     if dataset.skipped:
         first = dataset.skipped[0]
-        because = f"; {len(dataset.skipped)} were left out, the first because {first.why}"
+        because = f"; {len(dataset.skipped)} were left out"
+        because += f", the first, {first.path.absolute()}: {first.why}"
+    where = f"; its paths start from {root.resolve()}" if root is not None else ""
     raise InvalidArgumentError(
-        f"the catalogue {source} names no photo that is there{because}",
+        f"the catalogue {source} names no photo that is there{because}{where}",
         reason="CATALOGUE_EMPTY",
         field="source",
         remedy=remedy,

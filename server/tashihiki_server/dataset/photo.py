@@ -41,9 +41,11 @@ class Dataset:
         facets: every facet that photos may carry, in order.
         skipped: what was left out.
         warnings: what may not be as it was meant, in sentences.
+        facets_found: whether the facets are columns that the reader took, since none was named.
     """
 
     photos: Sequence[Photo]
     facets: list[str]
     skipped: list[Skipped] = field(default_factory=list)
     warnings: Sequence[str] = ()
+    facets_found: bool = False

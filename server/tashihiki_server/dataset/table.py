@@ -69,15 +69,15 @@ def read_table(
         else [name for name in columns if name not in special and name not in chosen]
     )
     numeric = {name for name in kept if are_numbers(row[name] for row in rows)}
-    reader = _RowReader(
-        where, id_column, chosen, kept, numeric, aliases or Aliases(), image_root or path.parent
-    )
+    root = image_root or path.parent
+    reader = _RowReader(where, id_column, chosen, kept, numeric, aliases or Aliases(), root)
     # Where facets were named, a number among them is no mistake.
     doubtful = kept if facets else [*chosen, *kept]
     warnings = [
         warning for name in doubtful for warning in _stray(path, rows, name, name in chosen)
     ]
-    return checked(replace(_read(reader, rows), warnings=warnings), path)
+    read = replace(_read(reader, rows), warnings=warnings, facets_found=not facets)
+    return checked(read, path, root=root)
 
 
 class _RowReader:

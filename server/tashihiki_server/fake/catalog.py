@@ -17,6 +17,7 @@ from tashihiki_server.query.filter import admitted, filter_from_message
 from tashihiki_server.query.resolve import unit_vector
 from tashihiki_server.service.creation import SPACES, aliases_of, space_of, target_recall_of
 from tashihiki_server.service.facet_summaries import facet_summaries
+from tashihiki_server.service.item_page import fill_page
 from tashihiki_server.service.messages import (
     item_message,
     metadata_dict,
@@ -126,18 +127,23 @@ class FakeCatalog:
         scope = f"items/{request.collection}"
         after = read_page_token(request.page_token, scope)
         ids = [identifier for identifier in _admitted(collection, request) if identifier > after]
-        page = ids[:size]
-        return catalog_pb2.ListItemsResponse(
-            items=[
+        response = catalog_pb2.ListItemsResponse()
+        last = fill_page(
+            response,
+            ids,
+            size,
+            lambda some: (
                 _item_message(
                     collection.items[identifier],
                     request.include_vectors,
                     request.include_thumbnails,
                 )
-                for identifier in page
-            ],
-            next_page_token=page_token(scope, page[-1]) if len(ids) > size else "",
+                for identifier in some
+            ),
         )
+        if last:
+            response.next_page_token = page_token(scope, last)
+        return response
 
     def delete_items(
         self, request: catalog_pb2.DeleteItemsRequest

@@ -196,6 +196,10 @@ class FakeCollection:
         self.items[record.id] = Kept(item, embedding)
         return True
 
+    def ids_after(self, identifier: str, limit: int) -> list[str]:
+        """Up to `limit` ids greater than this one, in order."""
+        return sorted(other for other in self.items if other > identifier)[:limit]
+
     def etag(self, identifier: str) -> str:
         """Of an item that is there."""
         return etag_of(self.items[identifier].item.version, self.lineage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tashihiki.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from tashihiki_server.bounds import check_name
 from tashihiki_server.fake.collection import FakeCollection, FakeSettings, Sight
-from tashihiki_server.names import similar
+from tashihiki_server.names import unknown_collection
 
 ENCODER = "fake"
 
@@ -35,14 +35,7 @@ class FakeCollections:
         """
         if (found := self._collections.get(name)) is not None:
             return found
-        candidates = similar(name, self._collections) or self.names()
-        raise NotFoundError(
-            f"no collection {name!r}",
-            reason="UNKNOWN_COLLECTION",
-            field="collection",
-            remedy=f"There is {', '.join(candidates)}." if candidates else "Create it first.",
-            details={"candidates": ", ".join(candidates)},
-        )
+        raise unknown_collection(name, self._collections)
 
     def create(
         self, settings: FakeSettings, *, encoder: str = "", request_id: str = ""

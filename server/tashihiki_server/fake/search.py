@@ -12,10 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tashihiki.errors import FailedPreconditionError, InvalidArgumentError, TashihikiError
-from tashihiki.status import to_status
+from tashihiki.errors import FailedPreconditionError, InvalidArgumentError
 from tashihiki.v1 import composition_pb2, search_pb2
-from tashihiki_server.bounds import check_batch
 from tashihiki_server.collection.rows import UNLABELLED, RowsView
 from tashihiki_server.fake.collection import FakeCollection
 from tashihiki_server.fake.collections import FakeCollections
@@ -24,7 +22,9 @@ from tashihiki_server.fake.refusal import NotInFakeError
 from tashihiki_server.fake.space import FakeSpace
 from tashihiki_server.query.filter import Filter, admitted, filter_from_message
 from tashihiki_server.query.message import read_query
+from tashihiki_server.query.nearest_id import nearest_id
 from tashihiki_server.query.resolve import Resolution, Resolver
+from tashihiki_server.service.batch import answer_batch
 from tashihiki_server.service.hits.blocks import block_messages, block_shares
 from tashihiki_server.service.hits.options import SearchOptions, read_mode, read_options
 from tashihiki_server.service.messages import (
@@ -35,8 +35,6 @@ from tashihiki_server.service.messages import (
     vector_message,
 )
 from tashihiki_server.space.base import Composed, EmbeddingTerm, SpaceTerm, Vectors
-
-_MAX_BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -77,12 +75,12 @@ class FakeSearch:
     def search(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
         """Composes the query and compares every item."""
         start = time.perf_counter()
+        collection = self._collections.find(request.collection)
         options = read_options(request)
         if options.rerank:
             raise NotInFakeError("re-ranking", field="rerank")
         if options.balance is not None:
             raise NotInFakeError("diversity", field="diversity")
-        collection = self._collections.find(request.collection)
         condition = None
         if request.HasField("filter"):
             condition = filter_from_message(request.filter, "filter")
@@ -124,18 +122,12 @@ class FakeSearch:
         self, request: search_pb2.BatchSearchRequest
     ) -> search_pb2.BatchSearchResponse:
         """Answers each search, or says why not."""
-        check_batch(len(request.requests), _MAX_BATCH, "requests")
-        return search_pb2.BatchSearchResponse(
-            results=[self._one_of_batch(single) for single in request.requests]
-        )
+        return answer_batch(request, self._untimed)
 
-    def _one_of_batch(self, request: search_pb2.SearchRequest) -> search_pb2.BatchSearchResult:
-        try:
-            response = self.search(request)
-        except TashihikiError as error:
-            return search_pb2.BatchSearchResult(error=to_status(error))
+    def _untimed(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
+        response = self.search(request)
         response.ClearField("timings")
-        return search_pb2.BatchSearchResult(response=response)
+        return response
 
     def compose(self, request: search_pb2.ComposeRequest) -> search_pb2.ComposeResponse:
         """Composes the query."""
@@ -186,6 +178,7 @@ def _resolved(
         vocabulary=collection.vocabulary,
         dimension=collection.dimension,
         item_embedding=lambda identifier: collection.gallery_vector(identifier, space),
+        nearest_item=lambda wrong: nearest_id(wrong, collection.ids_after),
         embed=embed,
         bindings=request.query.bindings,
         skip_missing=request.missing_items == composition_pb2.MISSING_ITEMS_SKIP,
@@ -248,7 +241,7 @@ def _response(
 ) -> search_pb2.SearchResponse:
     composed = asked.composed
     contributions = composed.scale * (found.vectors @ composed.parts.astype(np.float64).T)
-    shares = block_shares(asked.space.blocks, composed, found.vectors)
+    shares = block_shares(asked.space.blocks, composed, found.vectors).tolist()
     response = search_pb2.SearchResponse(
         norm=composed.norm,
         terms=asked.terms,
@@ -265,9 +258,10 @@ def _response(
             id=identifier,
             similarity=found.similarities[number],
             contributions=contributions[number].tolist(),
-            blocks=shares.messages(number),
             attributes=item.attributes,
         )
+        for similarity, contribution in shares[number]:
+            hit.blocks.add(similarity=similarity, contribution=contribution)
         if item.metadata:
             hit.metadata.update(item.metadata)
         if request.include_thumbnails:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -88,13 +89,24 @@ class Cells:
         order = np.argsort(distances)
         return np.sort(order[: np.searchsorted(np.cumsum(self.sizes[order]), rows) + 1])
 
-    def rows_of(self, numbers: NDArray[np.intp]) -> RowNumbers:
-        """The rows of some cells, one cell after the other."""
+    def places(self, numbers: NDArray[np.intp]) -> RowNumbers:
+        """The places of the rows of some cells in the division's order."""
         sizes = self.sizes[numbers]
         stops = np.cumsum(sizes)
         places: RowNumbers = np.repeat(self.starts[numbers] - stops + sizes, sizes)
         places += np.arange(len(places))
+        return places
+
+    def rows_at(self, places: RowNumbers) -> RowNumbers:
+        """The rows at some places of the division's order."""
         return places if self.rows is None else self.rows[places]
+
+    def arranged(self, vectors: Vectors) -> Vectors:
+        """Of rows (n, d), the division's coordinates in its order, (n, columns)."""
+        if self.rows is None:
+            return vectors
+        found: Vectors = vectors[:, slice(*self.columns)][self.rows]
+        return found
 
     def fits(self, count: int, dimension: int) -> bool:
         """Whether it is of so many rows of so many coordinates."""
@@ -119,7 +131,9 @@ class CellsIndex:
 
     One division is by all coordinates. A query that fills the blocks of some facets only is as near
     to rows of any kind as far as the other blocks go; the cells that tell these apart would all
-    have to be looked through. So there may be divisions by fewer coordinates.
+    have to be looked through. So there may be divisions by fewer coordinates. Each keeps these
+    coordinates once more, in its own order: rows that lie all over memory take several times as
+    long to gather.
     """
 
     def __init__(
@@ -140,9 +154,23 @@ class CellsIndex:
             raise ValueError("the cells are not of these rows")
         if divisions[0].columns != (0, dimension) or divisions[0].rows is not None:
             raise ValueError("the first division is not by all coordinates")
-        self._vectors = vectors
         self._divisions = divisions
+        self._arranged = [cells.arranged(vectors) for cells in divisions]
         self._row_seconds = row_seconds
+
+    @property
+    def divisions(self) -> Sequence[Cells]:
+        """Those that it looks through."""
+        return self._divisions
+
+    def with_efforts(self, efforts: Sequence[Efforts]) -> CellsIndex:
+        """The same rows, to be looked through in another measure, one for each division."""
+        other = copy(self)
+        other._divisions = [
+            cells.with_efforts(effort)
+            for cells, effort in zip(self._divisions, efforts, strict=True)
+        ]
+        return other
 
     @property
     def route(self) -> Route:
@@ -150,7 +178,7 @@ class CellsIndex:
         return Route.CELLS
 
     def __len__(self) -> int:
-        return len(self._vectors)
+        return len(self._arranged[0])
 
     def close(self) -> None:
         """Nothing: the rows are the caller's."""
@@ -162,57 +190,63 @@ class CellsIndex:
         says were compared. Where a filter allows less near the query than elsewhere, the best
         allowed rows lie farther off than the setting knows of; then all are to be compared.
         """
-        query = checked_query(vector, allowed, self._vectors.shape)
+        query = checked_query(vector, allowed, self._arranged[0].shape)
         possible = len(self) if allowed is None else int(np.count_nonzero(allowed))
         if not possible or count < 1:
             return np.empty(0, dtype=np.int64)
-        cells = self._divisions[division_of(query, self._divisions)]
+        number = division_of(query, self._divisions)
+        cells = self._divisions[number]
         similarities = cells.similarities(query)
         share = possible / len(self)
         if cells.allowed_budget(similarities, count, share) > _MOST * possible:
             return None
         if allowed is None or possible == len(self):
-            return self._compare_all(cells, similarities, query, count)
-        return self._compare_allowed(cells, similarities, query, count, allowed, share)
+            return self._compare_all(number, similarities, query, count)
+        return self._compare_allowed(number, similarities, query, count, allowed, share)
 
     def seconds(self, vector: Vectors, count: int) -> float:
         """See `VectorIndex.seconds`."""
         cells = self._divisions[division_of(vector, self._divisions)]
         budget = cells.budget(cells.similarities(vector), count)
-        return self._row_seconds * min(GATHERED * budget, len(self))
+        start, stop = cells.columns
+        width = (stop - start) / self._divisions[0].columns[1]
+        return self._row_seconds * min(GATHERED * width * budget, len(self))
 
     def compare(self, query: Vectors, count: int) -> RowNumbers:
         """Candidates where every row is allowed, however many must be compared."""
-        cells = self._divisions[division_of(query, self._divisions)]
-        return self._compare_all(cells, cells.similarities(query), query, count)
+        number = division_of(query, self._divisions)
+        return self._compare_all(number, self._divisions[number].similarities(query), query, count)
 
     def _compare_all(
-        self, cells: Cells, similarities: Vectors, query: Vectors, count: int
+        self, number: int, similarities: Vectors, query: Vectors, count: int
     ) -> RowNumbers:
-        rows = cells.rows_of(cells.nearest(similarities, cells.budget(similarities, count)))
-        return rows[_best(self._scores(rows, query), count)]
+        cells = self._divisions[number]
+        places = cells.places(cells.nearest(similarities, cells.budget(similarities, count)))
+        return cells.rows_at(places[_best(self._scores(number, places, query), count)])
 
-    def _scores(self, rows: RowNumbers, query: Vectors) -> Vectors:
+    def _scores(self, number: int, places: RowNumbers, query: Vectors) -> Vectors:
         # Gathered and compared at once: the interpreter, which every product of a cell would let
         # go of, may be long in coming back on a busy server.
-        return np.take(self._vectors, rows, axis=0, mode="clip") @ query
+        gathered = np.take(self._arranged[number], places, axis=0, mode="clip")
+        return gathered @ query[slice(*self._divisions[number].columns)]
 
     def _compare_allowed(
         self,
-        cells: Cells,
+        number: int,
         similarities: Vectors,
         query: Vectors,
         count: int,
         allowed: Mask,
         share: float,
     ) -> RowNumbers | None:
+        cells = self._divisions[number]
         budget = cells.allowed_budget(similarities, count, share)
         # A filter that goes with the query must not end the look-up sooner than none.
         wanted = max(budget / share, cells.budget(similarities, count))
         while True:
-            rows = cells.rows_of(cells.nearest(similarities, wanted))
-            inside = rows[allowed[rows]]
-            expected = share * len(rows)
+            places = cells.places(cells.nearest(similarities, wanted))
+            inside = places[allowed[cells.rows_at(places)]]
+            expected = share * len(places)
             if len(inside) < _THIN * expected:
                 return None
             # What is missing near the query moves the best allowed rows as much farther down.
@@ -221,7 +255,8 @@ class CellsIndex:
             if budget > _MOST * np.count_nonzero(allowed):
                 return None
             if len(inside) >= budget:
-                return inside[_best(self._scores(inside, query), count)]
+                best = inside[_best(self._scores(number, inside, query), count)]
+                return cells.rows_at(best)
             wanted *= 1.05 * budget / len(inside)
 
 

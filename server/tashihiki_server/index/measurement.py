@@ -177,15 +177,13 @@ def measure_cells(
         _by_nearness(cells, trial.queries, group)
         for cells, group in zip(divisions, _groups(trial.queries, divisions), strict=True)
     ]
+    whole = CellsIndex(trial.vectors, divisions)
     cell_rows = len(trial.vectors) / len(divisions[0].centroids)
     reaching: list[Cells] = []
     points = []
     for recall in sorted({*_SHOWN, target}):
-        tried = [
-            cells.with_efforts(_efforts(needed, kind, recall))
-            for cells, kind in zip(divisions, kinds, strict=True)
-        ]
-        index = CellsIndex(trial.vectors, tried)
+        index = whole.with_efforts([_efforts(needed, kind, recall) for kind in kinds])
+        tried = index.divisions
         for count in COUNTS:
 
             def search(query: Vectors, index: CellsIndex = index, count: int = count) -> object:
@@ -209,7 +207,7 @@ def measure_cells(
                 )
             )
         if recall == target:
-            reaching = tried
+            reaching = list(tried)
     return reaching, points
 
 

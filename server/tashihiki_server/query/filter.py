@@ -16,9 +16,10 @@ from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 from lark.exceptions import UnexpectedToken, VisitError
 from numpy.typing import NDArray
 
-from tashihiki.errors import InvalidArgumentError, TashihikiError
+from tashihiki.errors import FailedPreconditionError, InvalidArgumentError, TashihikiError
 from tashihiki.v1 import filter_pb2
 from tashihiki_server.deadline import check_deadline
+from tashihiki_server.names import spelt
 from tashihiki_server.query.expression import MAX_DEPTH, MAX_LENGTH, unquote
 
 MAX_BYTES = 64 * 2**10
@@ -123,6 +124,11 @@ class LabelledRows(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def alive(self) -> Mask:
+        """The rows whose items are still there."""
+        ...
+
     def having(self, facet: str, values: tuple[str, ...]) -> Mask:
         """The rows whose facet has one of the values.
 
@@ -196,11 +202,29 @@ def _carrying_all(condition: FacetIn | FacetExists, rows: LabelledRows) -> Mask:
     try:
         return _carrying(condition, rows)
     except InvalidArgumentError as error:
+        _suggest_metadata(error, condition, rows)
         if condition.places is not None:
             start, length = _fault(condition, condition.places, error, rows)
             error.field = condition.places.field
             error.details |= {"position": str(start), "length": str(length)}
         raise
+
+
+def _suggest_metadata(
+    error: InvalidArgumentError, condition: FacetIn | FacetExists, rows: LabelledRows
+) -> None:
+    # `gender:Men` is about a facet, also where the metadata alone has a gender.
+    if error.reason != "UNKNOWN_FACET":
+        return
+    try:
+        there = bool((rows.present(condition.facet) & rows.alive).any())
+    except FailedPreconditionError:
+        return
+    if there:
+        path = f"metadata.{_bare(condition.facet)}"
+        error.message = f"no facet {spelt(condition.facet)}; did you mean {path}?"
+        error.details["candidates"] = path
+        error.remedy = "Write the path where the metadata is meant."
 
 
 def _fault(

@@ -90,6 +90,7 @@ class Resolver:
         vocabulary: Vocabulary,
         dimension: int,
         item_embedding: Callable[[str], Vectors | None],
+        nearest_item: Callable[[str], str],
         embed: Callable[[bytes, str], Vectors],
         bindings: composition_pb2.Bindings,
         skip_missing: bool,
@@ -99,6 +100,7 @@ class Resolver:
         self._vocabulary = vocabulary
         self._dimension = dimension
         self._item_embedding = item_embedding
+        self._nearest_item = nearest_item
         self._embed = embed
         self._bindings = bindings
         self._skip_missing = skip_missing
@@ -161,21 +163,29 @@ class Resolver:
 
     def _suggest_quotes(self, error: TashihikiError, span: tuple[int, int]) -> None:
         # `t-shirt` is read as t less shirt, which is what `mug-red` should be.
-        if not error.reason.startswith("UNKNOWN"):
+        if not error.reason.startswith("UNKNOWN") or isinstance(error, NotFoundError):
             return
         for found in re.finditer(r"[^\s+＋()（）]+", self._expression):
             if not found.start() <= span[0] < found.end():
                 continue
             # The first sign may be the term's own.
-            for word in (found.group().lstrip(_MINUS), found.group()):
-                value = re.split("[:：]", word)[-1]
-                keys = self._vocabulary.occurrences(value)
-                if keys and any(sign in value for sign in _MINUS):
-                    labels = [self._vocabulary.label(key) for key in keys]
-                    error.message = f"{word} is read as a sum; did you mean {spelt(value)}?"
-                    error.details["candidates"] = ", ".join(labels)
-                    error.remedy = f"Names that hold signs or spaces are quoted: {spelt(value)}."
-                    return
+            words = (found.group().lstrip(_MINUS), found.group())
+            for meant in (self._vocabulary.occurrences, self._vocabulary.alike):
+                for word in words:
+                    value = re.split("[:：]", word)[-1]
+                    keys = meant(value) if any(sign in value for sign in _MINUS) else []
+                    if keys:
+                        self._read_as_a_sum(error, word, keys)
+                        return
+
+    def _read_as_a_sum(self, error: TashihikiError, word: str, keys: list[AttributeKey]) -> None:
+        names = list(dict.fromkeys(spelt(self._vocabulary.value_name(key)) for key in keys))
+        facet = re.match(r"[^:：]*[:：]", word)
+        guesses = [f"{facet[0] if facet else ''}{name}" for name in names]
+        error.message = f"{word} is read as a sum; did you mean {' or '.join(guesses)}?"
+        error.details["candidates"] = ", ".join(map(self._vocabulary.label, keys))
+        quoted = [f": {guess}" for guess in guesses if guess.endswith('"')][:1]
+        error.remedy = f"Names that hold signs or spaces are quoted{''.join(quoted)}."
 
     def _checked_weight(self, weight: float, factor: float) -> float:
         largest = max(abs(weight), abs(weight * factor))
@@ -209,14 +219,15 @@ class Resolver:
             resolution.terms.append(self._vector(operand, weight))
 
     def _refuse_unquoted(self, operand: FacetValue) -> None:
+        if self._vocabulary.facet_or_none(operand.facet) is not None:
+            return
         words = f"{operand.facet} {operand.value}"
-        keys = self._vocabulary.occurrences(words)
-        if keys and self._vocabulary.facet_or_none(operand.facet) is None:
+        if keys := self._vocabulary.occurrences(words) or self._vocabulary.alike(words):
+            meant = spelt(self._vocabulary.value_name(keys[0]))
             raise InvalidArgumentError(
-                f"no facet {operand.facet}; did you mean"
-                f" {spelt(self._vocabulary.value_name(keys[0]))}?",
+                f"no facet {operand.facet}; did you mean {meant}?",
                 reason="UNKNOWN_FACET",
-                remedy=f"Quote values with spaces: {spelt(self._vocabulary.value_name(keys[0]))}.",
+                remedy=f"Quote values with spaces: {meant}." if meant.endswith('"') else "",
                 details={"candidates": ", ".join(map(self._vocabulary.label, keys))},
             )
 
@@ -273,11 +284,14 @@ class Resolver:
         elif self._skip_missing:
             resolution.unresolved.append(Unresolved(label, weight, "UNKNOWN_ITEM"))
         else:
+            near = self._nearest_item(identifier)
+            guess = f"; did you mean {near}?" if near else ""
             raise NotFoundError(
-                f"no item {identifier!r}",
+                f"no item {identifier!r}{guess}",
                 reason="UNKNOWN_ITEM",
                 field=f"{self._bindings_field}.this_item" if operand.id is None else "",
-                remedy="Check the id, or let missing items be skipped.",
+                remedy="ListItems tells the ids that there are.",
+                details={"candidates": near} if near else {},
             )
 
     def _image(self, operand: ImageOperand, weight: float, where: str) -> ResolvedTerm:

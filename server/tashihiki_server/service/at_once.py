@@ -6,11 +6,11 @@ long as looking its hits up, and threads that search at once get in each other's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from tashihiki.v1 import search_pb2
-from tashihiki_server.catalogue.base import StoredItem
 from tashihiki_server.collection.collection import State
+from tashihiki_server.collection.rows import RowNumbers
 from tashihiki_server.index.calibration import COUNTS
 from tashihiki_server.query.ast import (
     FacetValue,
@@ -21,7 +21,7 @@ from tashihiki_server.query.ast import (
     WholeFacet,
     Word,
 )
-from tashihiki_server.space.base import Vectors
+from tashihiki_server.space.base import Block, Vectors
 from tashihiki_server.vocabulary import Vocabulary
 
 MAX_LIMIT = COUNTS[-1]
@@ -34,6 +34,8 @@ MAX_ITEMS = 2
 MAX_METADATA_BYTES = 32 * 2**10
 # Of the look-up alone, as the index was measured; what surrounds it takes about a millisecond.
 MAX_SECONDS = 0.002
+# Of the rows that may be equal, all of which are compared once more before they are put in order.
+MAX_COORDINATES = 500_000
 # Where no index says how long rows take.
 _SECONDS_PER_COORDINATE = 4e-10
 
@@ -53,17 +55,18 @@ def is_short(request: search_pb2.SearchRequest) -> bool:
     return not longer and request.ByteSize() <= MAX_BYTES and request.limit <= MAX_LIMIT
 
 
-def are_short(terms: Sequence[Term], vocabulary: Vocabulary) -> bool:
+def are_short(terms: Sequence[Term], vocabulary: Vocabulary, blocks: Sequence[Block]) -> bool:
     """Whether the terms of such a request are soon composed.
 
     Nothing is to be decoded or encoded, few items are to be read, and every name is known: which
-    ones are like an unknown one takes long to find.
+    ones are like an unknown one takes long to find. A facet that is ignored has a block of its own;
+    elsewhere the directions in which its values differ may have to be found.
     """
     operands = list(_operands(terms))
     return (
         len(operands) <= MAX_TERMS
         and sum(isinstance(operand, ItemOperand) for operand in operands) <= MAX_ITEMS
-        and all(_is_known(operand, vocabulary) for operand in operands)
+        and all(_is_known(operand, vocabulary, blocks) for operand in operands)
     )
 
 
@@ -79,9 +82,14 @@ def is_near(vector: Vectors, state: State) -> bool:
     return bool(seconds + compared * row_seconds <= MAX_SECONDS)
 
 
-def are_light(items: Iterable[StoredItem]) -> bool:
-    """Whether hits are soon written into a message."""
-    return sum(item.metadata_bytes for item in items) <= MAX_METADATA_BYTES
+def max_candidates(state: State) -> int:
+    """How many rows are soon put in order."""
+    return MAX_COORDINATES // state.space.dimension
+
+
+def are_light(rows: RowNumbers, state: State) -> bool:
+    """Whether the items of some rows are soon read and written into a message."""
+    return bool(state.rows.metadata_sizes(rows).sum() <= MAX_METADATA_BYTES)
 
 
 def _operands(terms: Sequence[Term]) -> Iterator[Operand]:
@@ -92,13 +100,18 @@ def _operands(terms: Sequence[Term]) -> Iterator[Operand]:
             yield term.operand
 
 
-def _is_known(operand: Operand, vocabulary: Vocabulary) -> bool:
+def _is_known(operand: Operand, vocabulary: Vocabulary, blocks: Sequence[Block]) -> bool:
     if isinstance(operand, Word):
         known = vocabulary.occurrences(operand.text)
-        return bool(known) or vocabulary.facet_or_none(operand.text) is not None
+        return bool(known) or _has_block(operand.text, vocabulary, blocks)
     if isinstance(operand, FacetValue):
         facet = vocabulary.facet_or_none(operand.facet)
         return any(key.facet == facet for key in vocabulary.occurrences(operand.value))
     if isinstance(operand, WholeFacet):
-        return vocabulary.facet_or_none(operand.facet) is not None
+        return _has_block(operand.facet, vocabulary, blocks)
     return isinstance(operand, ItemOperand)
+
+
+def _has_block(facet: str, vocabulary: Vocabulary, blocks: Sequence[Block]) -> bool:
+    folded = vocabulary.facet_or_none(facet)
+    return folded is not None and any(block.facet == folded for block in blocks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tashihiki.errors import NotFoundError, TashihikiError
 from tashihiki.v1 import catalog_pb2
@@ -19,6 +19,7 @@ from tashihiki_server.service.collection_messages import (
 from tashihiki_server.service.creation import aliases_of, space_of, target_recall_of
 from tashihiki_server.service.facet_summaries import facet_summaries
 from tashihiki_server.service.index_status import index_status
+from tashihiki_server.service.item_page import fill_page
 from tashihiki_server.service.item_writes import ItemWrites
 from tashihiki_server.service.messages import (
     item_message,
@@ -31,9 +32,7 @@ from tashihiki_server.service.repeated import check_request_id
 DEFAULT_PAGE = 100
 MAX_ITEMS = 1000
 MAX_IMAGES = 100
-MAX_PAGE_BYTES = 8 * 2**20
 _CHUNK = 1000
-_FETCH = 50
 
 
 class CatalogApi:
@@ -130,14 +129,9 @@ class CatalogApi:
         after = read_page_token(request.page_token, scope)
         ids = _take(_ids(collection, after, _admits(collection, request)), size + 1)
         response = catalog_pb2.ListItemsResponse()
-        start, page = 0, ids[:0]
-        for start in range(0, min(size, len(ids)), _FETCH):
-            page = ids[start : min(start + _FETCH, size)]
-            response.items.extend(_page(collection, page, request))
-            if response.ByteSize() > MAX_PAGE_BYTES:
-                break
-        if start + len(page) < len(ids):
-            response.next_page_token = page_token(scope, page[-1])
+        last = fill_page(response, ids, size, lambda some: _page(collection, some, request))
+        if last:
+            response.next_page_token = page_token(scope, last)
         return response
 
     def delete_items(
@@ -181,7 +175,7 @@ def _admits(collection: Collection, request: catalog_pb2.ListItemsRequest) -> Ca
 
 
 def _page(
-    collection: Collection, ids: list[str], request: catalog_pb2.ListItemsRequest
+    collection: Collection, ids: Sequence[str], request: catalog_pb2.ListItemsRequest
 ) -> list[catalog_pb2.Item]:
     items = collection.items(
         ids, embeddings=request.include_vectors, thumbnails=request.include_thumbnails

@@ -252,7 +252,7 @@ def _items(
         check_deadline()
         part = rows[start : start + _FETCH].tolist()
         ids = [view.id(row) for row in part]
-        items = collection.items(ids, embeddings=embeddings, thumbnails=thumbnails)
+        items = collection.items(ids, embeddings=embeddings, thumbnails=thumbnails, lenient=True)
         for identifier, row in zip(ids, part, strict=True):
             # What was written since need not be what the filter admits.
             if identifier in items and items[identifier][0].version == view.version(row):

@@ -43,7 +43,7 @@ class ItemWrites:
             TashihikiError: of the first item that is refused, unless `allow_partial`.
         """
         write = write_request(request)
-        with self._once.alone(collection.settings.name, write):
+        with collection.writing(), self._once.alone(collection.settings.name, write):
             if write is not None:
                 answer = collection.catalogue.remembered(write)
                 if answer is not None:
@@ -98,11 +98,12 @@ class ItemWrites:
         }
         stored = {}
         if digests and not encode_all:
-            stored = collection.catalogue.items([items[number].id for number in digests])
+            ids = [items[number].id for number in digests]
+            stored = collection.catalogue.items(ids, thumbnails=True, lenient=True)
         new = [
             number
             for number, digest in digests.items()
-            if (item := stored.get(items[number].id)) is None or item.image_sha256 != digest
+            if (item := stored.get(items[number].id)) is None or not item.shows(digest)
         ]
         images = [(items[number].image, f"items[{number}].image") for number in new]
         embedded = self._embedder.embed_all(collection.encoder, images)

@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tashihiki.errors import ResourceExhaustedError, TashihikiError
-from tashihiki.status import to_status
 from tashihiki.v1 import composition_pb2, search_pb2
-from tashihiki_server.bounds import check_batch
 from tashihiki_server.catalogue.base import StoredItem
 from tashihiki_server.collection.collection import Collection, State
+from tashihiki_server.collection.nearest import ManyCandidatesError
 from tashihiki_server.deadline import check_deadline
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.index.base import Route
@@ -24,8 +22,16 @@ from tashihiki_server.library import Library
 from tashihiki_server.query.expression import parse_expression
 from tashihiki_server.query.filter import Filter, Mask, filter_from_message
 from tashihiki_server.query.message import read_query
+from tashihiki_server.query.nearest_id import nearest_id
 from tashihiki_server.query.resolve import Resolution, Resolver
-from tashihiki_server.service.at_once import are_light, are_short, is_near, is_short
+from tashihiki_server.service.at_once import (
+    are_light,
+    are_short,
+    is_near,
+    is_short,
+    max_candidates,
+)
+from tashihiki_server.service.batch import answer_batch
 from tashihiki_server.service.hits.answers import Answers
 from tashihiki_server.service.hits.blocks import block_messages, block_shares
 from tashihiki_server.service.hits.candidates import Candidates, reported
@@ -51,9 +57,6 @@ from tashihiki_server.service.messages import (
 )
 from tashihiki_server.space.base import AttributeMode, SpaceTerm
 from tashihiki_server.stopwatch import stage
-
-MAX_BATCH = 100
-MAX_BATCH_BYTES = 16 * 2**20
 
 # How often a search is answered anew because its hits were written meanwhile, and how long each
 # time a state with these writes is waited for: they are durable a moment before it is published.
@@ -103,7 +106,9 @@ class SearchApi:
 
     def search(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
         """Composes the query and looks its nearest items up."""
-        found = self._given(request) or self._search(request, RETRIES)
+        if (given := self._given(request)) is not None:
+            return given
+        found = self._search(request, read_options(request), RETRIES)
         assert found is not None
         return found
 
@@ -112,10 +117,16 @@ class SearchApi:
         if (given := self._given(request)) is not None:
             return given
         collection = self._library.collection(request.collection)
+        # First, so that of two faults the same is told on both ways.
+        options = read_options(request)
         terms = read_query(request.query) if is_short(request) else None
-        if terms is None or not are_short(terms, collection.vocabulary):
+        blocks = collection.state.space.blocks
+        if terms is None or not are_short(terms, collection.vocabulary, blocks):
             return None
-        return self._search(request, 0)
+        try:
+            return self._search(request, options, 0)
+        except ManyCandidatesError:
+            return None
 
     def _given(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse | None:
         """What was answered before, where that is still the answer."""
@@ -126,10 +137,13 @@ class SearchApi:
         return response if kept is None or self._kept.renew(kept) else None
 
     def _search(
-        self, request: search_pb2.SearchRequest, retries: int
+        self, request: search_pb2.SearchRequest, options: SearchOptions, retries: int
     ) -> search_pb2.SearchResponse | None:
-        """None, without retries, where hits were written meanwhile or have much to tell."""
-        options = read_options(request)
+        """Without retries, None where hits were written meanwhile or have much to tell.
+
+        Raises:
+            ManyCandidatesError: without retries, where many rows may be equal.
+        """
         collection = self._library.collection(request.collection)
         condition = None
         if request.HasField("filter"):
@@ -147,17 +161,18 @@ class SearchApi:
                     asked = _composed(collection, request, resolution)
                 if not (retries or is_near(asked.query.composed.vector, asked.state)):
                     return None
-                answer = self._first_page(request, collection, asked, options, condition)
+                most = None if retries else max_candidates(asked.state)
+                answer = self._first_page(request, collection, asked, options, condition, most)
+            if not (retries or are_light(answer.ranking.rows, answer.state)):
+                return None
             ids = answer.state.rows.ids(answer.ranking.rows).tolist()
             with stage("fetch"):
                 items = collection.hit_items(ids, thumbnails=request.include_thumbnails)
-            if not (retries or are_light(items.values())):
-                return None
             changed = _changed(answer, items, condition is not None)
             if not changed.any():
                 break
             if self._library.collection(request.collection) is not collection:
-                return self._search(request, retries)
+                return self._search(request, options, retries)
             if not retries:
                 return None
             if retry < retries:
@@ -176,6 +191,7 @@ class SearchApi:
         asked: _Asked,
         options: SearchOptions,
         condition: Filter | None,
+        most: int | None,
     ) -> _Answer:
         state, query = asked.state, asked.query
         candidates = Candidates(
@@ -185,6 +201,7 @@ class SearchApi:
             _mask(collection, state, condition),
             _excluded(request, query),
             options.min_similarity,
+            most,
         )
         quota = None
         if options.grouping is not None:
@@ -266,28 +283,7 @@ class SearchApi:
         self, request: search_pb2.BatchSearchRequest
     ) -> search_pb2.BatchSearchResponse:
         """Answers each search, or says why not."""
-        check_batch(len(request.requests), MAX_BATCH, "requests")
-        response = search_pb2.BatchSearchResponse()
-        size = 0
-        for single in request.requests:
-            check_deadline()
-            response.results.append(self._one_of_batch(single, size))
-            size += response.results[-1].ByteSize()
-        return response
-
-    def _one_of_batch(
-        self, request: search_pb2.SearchRequest, size: int
-    ) -> search_pb2.BatchSearchResult:
-        try:
-            if size > MAX_BATCH_BYTES:
-                raise ResourceExhaustedError(
-                    f"the answers before this one have {size} bytes together",
-                    reason="RESPONSE_TOO_LARGE",
-                    remedy="Send it in a batch of its own, or ask for fewer hits.",
-                )
-            return search_pb2.BatchSearchResult(response=self.search(request))
-        except TashihikiError as error:
-            return search_pb2.BatchSearchResult(error=to_status(error))
+        return answer_batch(request, self.search)
 
     def compose(self, request: search_pb2.ComposeRequest) -> search_pb2.ComposeResponse:
         """Composes the query."""
@@ -312,6 +308,7 @@ class SearchApi:
             vocabulary=collection.vocabulary,
             dimension=collection.encoder.manifest.dimension,
             item_embedding=collection.embedding,
+            nearest_item=lambda wrong: nearest_id(wrong, collection.catalogue.ids_after),
             embed=lambda data, field: self._embedder.embed(collection.encoder, data, field),
             bindings=request.query.bindings,
             skip_missing=request.missing_items == composition_pb2.MISSING_ITEMS_SKIP,
@@ -401,8 +398,7 @@ def _response(
 ) -> search_pb2.SearchResponse:
     query = answer.query
     vector = vector_message(query.composed.vector) if request.include_vector else None
-    return search_pb2.SearchResponse(
-        hits=_hits(answer, items),
+    response = search_pb2.SearchResponse(
         norm=query.composed.norm,
         terms=query.terms,
         unresolved_terms=query.unresolved,
@@ -412,33 +408,36 @@ def _response(
         blocks=query.block_messages,
         next_page_token=answer.next_page_token,
     )
+    _add_hits(response, answer, items)
+    return response
 
 
-def _hits(answer: _Answer, items: Mapping[str, StoredItem]) -> list[search_pb2.Hit]:
+def _add_hits(
+    response: search_pb2.SearchResponse, answer: _Answer, items: Mapping[str, StoredItem]
+) -> None:
     rows, composed, ranking = answer.state.rows, answer.query.composed, answer.ranking
     ids = rows.ids(ranking.rows).tolist()
     vectors = rows.take(ranking.rows).astype(np.float64)
     contributions = (composed.scale * (vectors @ composed.parts.astype(np.float64).T)).tolist()
     similarities = reported(composed, ranking.similarities).tolist()
     posteriors = ranking.posteriors.tolist()
-    shares = block_shares(answer.query.blocks, composed, vectors)
+    shares = block_shares(answer.query.blocks, composed, vectors).tolist()
     versions = rows.versions(ranking.rows).tolist()
-    hits = []
     for number, (identifier, row) in enumerate(zip(ids, ranking.rows.tolist(), strict=True)):
         item, posterior = items[identifier], posteriors[number]
         # What was written since the state was published must not contradict its groups.
         unchanged = item.version == versions[number]
-        hit = search_pb2.Hit(
+        # Made in its place: a message that is put into another is copied.
+        hit = response.hits.add(
             id=identifier,
             similarity=similarities[number],
             contributions=contributions[number],
-            blocks=shares.messages(number),
             attributes=item.attributes if unchanged else rows.attributes(row),
             thumbnail=item.thumbnail,
         )
+        for similarity, contribution in shares[number]:
+            hit.blocks.add(similarity=similarity, contribution=contribution)
         if item.metadata:
             hit.metadata.update(item.metadata)
         if not math.isnan(posterior):
             hit.posterior = posterior
-        hits.append(hit)
-    return hits

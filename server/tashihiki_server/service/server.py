@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -17,7 +18,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from threadpoolctl import threadpool_limits
 
-from tashihiki.errors import FailedPreconditionError
 from tashihiki.v1 import catalog_pb2, discovery_pb2, maintenance_pb2, search_pb2
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.images import ImageLimits
@@ -26,6 +26,7 @@ from tashihiki_server.service.calls import Calls
 from tashihiki_server.service.catalog import CatalogApi
 from tashihiki_server.service.discovery import DiscoveryApi
 from tashihiki_server.service.health import HealthService
+from tashihiki_server.service.listening import host_and_port, in_use
 from tashihiki_server.service.maintenance import MaintenanceApi
 from tashihiki_server.service.pulse import Pulse
 from tashihiki_server.service.search import SearchApi
@@ -81,7 +82,7 @@ async def serve(
             second one then ends the process at once.
 
     Raises:
-        FailedPreconditionError: ADDRESS_IN_USE.
+        FailedPreconditionError: ADDRESS_INVALID or ADDRESS_IN_USE.
     """
     # A search lets go of the interpreter many times; others shall soon give it back.
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -111,6 +112,8 @@ async def serve(
         # Before anybody is told that it serves, and may tell it to stop.
         stop = asyncio.ensure_future((stopped or _stop_signal)())
         await asyncio.sleep(0)
+        # What is open now stays: no search shall wait while it is looked through for garbage.
+        gc.freeze()
         ready(port)
         await stop
         logger.info("stopping: calls under way get %.0f s", config.grace)
@@ -118,6 +121,7 @@ async def serve(
         await pulse.stop()
         await server.stop(config.grace)
     finally:
+        gc.unfreeze()
         await pulse.stop()
         # In this order a call that outlived the grace ends with the picture it is at.
         embedder.close()
@@ -167,27 +171,13 @@ async def _set_serving(servicer: HealthService) -> None:
 
 
 def _bind(server: grpc.aio.Server, address: str) -> int:
-    host, _, wanted = address.rpartition(":")
-    # gRPC would take 443 for a missing port, and a port modulo 65,536.
-    if not (host and wanted.isdecimal() and int(wanted) < 2**16):
-        raise FailedPreconditionError(
-            f"{address!r} is not an address to listen on",
-            reason="ADDRESS_INVALID",
-            field="address",
-            remedy="Write host:port, for example 127.0.0.1:50051.",
-        )
+    host_and_port(address)
     try:
         port = server.add_insecure_port(address)
     except RuntimeError:
         port = 0
     if not port:
-        raise FailedPreconditionError(
-            f"the server cannot listen on {address}",
-            reason="ADDRESS_IN_USE",
-            field="address",
-            remedy="Stop what listens there, or choose another address of this machine"
-            " with --address.",
-        )
+        raise in_use(address)
     return port
 
 

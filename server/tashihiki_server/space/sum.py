@@ -131,7 +131,9 @@ class SumSpace:
         ]
         mean = np.mean([span.mean for span in spans], axis=0)
         deviation = parts[rest].sum(axis=0) - weights[rest].sum() * mean
-        shares = np.linalg.pinv(directions) @ deviation
+        # One facet's directions are orthonormal. Several facets may have some in common.
+        inverse = directions.T if len(spans) == 1 else np.linalg.pinv(directions)
+        shares = inverse @ deviation
         start = 0
         for number, span in zip(ignored.values(), spans, strict=True):
             stop = start + span.directions.shape[1]

@@ -99,6 +99,7 @@ def facet_json(summary: FacetSummary) -> Json:
     return {
         "facet": summary.facet,
         "term": repr(facet(summary.facet)),
+        "filter": repr(facet(summary.facet).isin(*(one.value for one in summary.values[:2]))),
         "unlabelled": summary.unlabelled_count,
         "values": [
             {

@@ -17,8 +17,14 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from tashihiki import AsyncClient, HealthStatus, Search, SearchResult
-from tashihiki.errors import InternalError, InvalidArgumentError, NotFoundError, TashihikiError
+from tashihiki import AsyncClient, HealthStatus, Search, SearchResult, StoredItem
+from tashihiki.errors import (
+    FailedPreconditionError,
+    InternalError,
+    InvalidArgumentError,
+    NotFoundError,
+    TashihikiError,
+)
 from tashihiki_server.images import ImageLimits
 from tashihiki_server.web.answers import Answers, collection_json, facet_json
 from tashihiki_server.web.collection_map import CollectionMap
@@ -145,9 +151,7 @@ class _Api:
 
     async def item(self, request: Request) -> Response:
         collection = request.path_params["collection"]
-        stored = await self._client.get_item(
-            collection, request.query_params.get("id", ""), include_thumbnail=True
-        )
+        stored = await self._stored(collection, request.query_params.get("id", ""))
         return JSONResponse(self._answers.item(collection, stored))
 
     async def thumbnail(self, request: Request) -> Response:
@@ -184,8 +188,8 @@ class _Api:
             this_item=search.this_item,
             this_image=search.this_image,
         )
-        hits = await self._plain_sum.hits(collection, understood.terms, search)
-        return JSONResponse({"hits": hits})
+        answer = await self._plain_sum.answer(collection, understood.terms, search)
+        return JSONResponse(answer)
 
     async def map(self, request: Request) -> Response:
         collection = request.path_params["collection"]
@@ -215,6 +219,15 @@ class _Api:
     async def picture(self, request: Request) -> Response:
         kept = self._pictures.get(request.path_params["token"])
         return _jpeg(kept.preview, lasting=True)
+
+    async def _stored(self, collection: str, item_id: str) -> StoredItem:
+        try:
+            return await self._client.get_item(collection, item_id, include_thumbnail=True)
+        except FailedPreconditionError as error:
+            if error.reason != "CATALOGUE_DAMAGED":
+                raise
+        # Its picture may be all that is damaged.
+        return await self._client.get_item(collection, item_id)
 
     async def _result(self, search: Search, query: PageQuery) -> SearchResult:
         try:

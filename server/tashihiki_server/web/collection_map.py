@@ -77,7 +77,8 @@ class CollectionMap:
 
         Args:
             collection: the collection's name.
-            facet: that colours the map; the first one where it is "".
+            facet: that colours the map; where it is "" the first one that the query has a value of,
+                or the first one of all.
             search: the query, or None without one.
             terms: of the query, as the service understood them.
             hits: ids of its best hits, which are drawn too.
@@ -87,7 +88,8 @@ class CollectionMap:
         """
         state = await self._client.get_collection(collection)
         facets = [one.facet for one in await self._names.facets(collection)]
-        coloured = facet if facet in facets else (facets[0] if facets else "")
+        asked = [term.facet for term in terms if term.kind == "attribute"]
+        coloured = next((one for one in (facet, *asked, *facets) if one in facets), "")
         sample = await self._sample(state)
         marked = await self._vectors(collection, [item(one) for one in hits])
         steps = await self._steps(collection, search, terms) if search else []

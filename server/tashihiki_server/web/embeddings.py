@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime
 
-import numpy as np
 from cachetools import LRUCache
-from numpy.typing import NDArray
 
 from tashihiki import AsyncClient, Collection
 from tashihiki_server.plain_sum import Embeddings, check_size
@@ -40,13 +37,5 @@ class EmbeddingStore:
         return kept[1]
 
     async def _fetch(self, state: Collection) -> Embeddings:
-        ids: list[str] = []
-        attributes: list[Mapping[str, str]] = []
-        rows: list[NDArray[np.float32]] = []
         items = self._client.items(state.name, include_vectors=True, page_size=500)
-        async for item in items:
-            if item.vector is not None:
-                ids.append(item.id)
-                attributes.append(item.attributes)
-                rows.append(item.vector)
-        return Embeddings(ids, attributes, np.array(rows, dtype=np.float32), state.aliases)
+        return Embeddings.of(state, [item async for item in items])

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
 
 from tashihiki import AsyncClient, ResolvedTerm, Search
 from tashihiki_server.plain_sum import nearest
 from tashihiki_server.space.base import Vectors
-from tashihiki_server.web.answers import thumbnail_address
+from tashihiki_server.web.answers import Json, thumbnail_address
 from tashihiki_server.web.embeddings import EmbeddingStore
 
 
@@ -21,10 +19,8 @@ class PlainSum:
         self._client = client
         self._store = store
 
-    async def hits(
-        self, collection: str, terms: Sequence[ResolvedTerm], search: Search
-    ) -> list[dict[str, Any]]:
-        """The most similar items by the cosine to the plain sum.
+    async def answer(self, collection: str, terms: Sequence[ResolvedTerm], search: Search) -> Json:
+        """The most similar items by the cosine to the plain sum, or a note why there are none.
 
         Args:
             collection: the collection's name.
@@ -33,7 +29,6 @@ class PlainSum:
 
         Raises:
             FailedPreconditionError: COLLECTION_TOO_LARGE.
-            InvalidArgumentError: ZERO_QUERY_VECTOR.
         """
         embeddings = await self._store.of(collection)
         operands = {
@@ -41,13 +36,11 @@ class PlainSum:
             for place, term in enumerate(terms)
             if term.kind not in ("attribute", "facet")
         }
-        find = partial(
-            nearest,
-            admitted=await self._admitted(collection, search),
-            excluded={term.name for term in terms if term.kind == "item"},
+        admitted = await self._admitted(collection, search)
+        found = await asyncio.to_thread(
+            nearest, embeddings, terms, operands, search.limit, admitted
         )
-        found = await asyncio.to_thread(find, embeddings, terms, operands, search.limit)
-        return [
+        hits = [
             {
                 "id": embeddings.ids[row],
                 "similarity": similarity,
@@ -61,8 +54,9 @@ class PlainSum:
                     "height": 1,
                 },
             }
-            for row, similarity in found
+            for row, similarity in found.hits
         ]
+        return {"hits": hits, "note": found.note}
 
     async def _admitted(self, collection: str, search: Search) -> set[str] | None:
         if search.where is None:

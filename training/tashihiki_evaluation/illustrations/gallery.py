@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -42,6 +42,41 @@ class Answer:
         return all(hit.attributes.get(facet) == value for facet, value in self.asked.items())
 
 
+class _Spelling:
+    """One name for each facet and value, whatever items and queries call it."""
+
+    def __init__(self, aliases: Mapping[str, Mapping[str, str]]) -> None:
+        self._meant = {
+            (fold(facet), fold(alias)): value
+            for facet, names in aliases.items()
+            for alias, value in names.items()
+        }
+        self._facets: dict[str, str] = {}
+        self._values: dict[tuple[str, str], str] = {}
+
+    def facet(self, facet: str) -> str:
+        """The name under which it was met first."""
+        return self._facets.setdefault(fold(facet), facet)
+
+    def value(self, facet: str, value: str) -> str:
+        """The name under which it was met first; of an alias, what it stands for."""
+        meant = self._meant.get((fold(facet), fold(value)), value)
+        return self._values.setdefault((fold(facet), fold(meant)), meant)
+
+    def item(self, item: StoredItem) -> StoredItem:
+        """The same item, its labels so spelt."""
+        labels = item.attributes.items()
+        spelt = {self.facet(facet): self.value(facet, value) for facet, value in labels}
+        return replace(item, attributes=spelt)
+
+    def term(self, term: ResolvedTerm) -> ResolvedTerm:
+        """The same term, its facet and value so spelt."""
+        if term.kind == "attribute":
+            facet, value = self.facet(term.facet), self.value(term.facet, term.value)
+            return replace(term, facet=facet, value=value)
+        return replace(term, facet=self.facet(term.facet)) if term.kind == "facet" else term
+
+
 class Gallery:
     """A collection, with its pictures and embeddings in memory.
 
@@ -54,8 +89,9 @@ class Gallery:
     def __init__(self, client: Client, collection: str) -> None:
         self._client = client
         self._collection = collection
+        self._spelling = _Spelling(client.get_collection(collection).aliases)
         found = client.items(collection, include_vectors=True, include_thumbnails=True)
-        self.items = sorted(found, key=lambda item: item.id)
+        self.items = [self._spelling.item(i) for i in sorted(found, key=lambda item: item.id)]
         self._by_id = {item.id: item for item in self.items}
         self.embeddings: Vectors = np.array([item.vector for item in self.items], dtype=np.float32)
         facets = sorted({facet for item in self.items for facet in item.attributes})
@@ -116,20 +152,20 @@ class Gallery:
     def ask(self, expression: str, *, this_item: str | None = None, limit: int) -> Answer:
         """Asks the server and the plain sum."""
         found = self._client.search(self._collection, expression, this_item=this_item, limit=limit)
-        items = [(place, term) for place, term in enumerate(found.terms) if term.kind == "item"]
+        terms = [self._spelling.term(term) for term in found.terms]
+        items = [(place, term) for place, term in enumerate(terms) if term.kind == "item"]
         plain = nearest(
             self._all,
-            found.terms,
+            terms,
             {place: self._embedding(term.name) for place, term in items},
             limit,
-            excluded={term.name for _, term in items},
         )
         return Answer(
             expression,
-            found.terms,
-            self._asked(found.terms),
+            terms,
+            self._asked(terms),
             [self.item(hit.id) for hit in found],
-            [self.items[row] for row, _ in plain],
+            [self.items[row] for row, _ in plain.hits],
         )
 
     @cached_property

@@ -115,7 +115,7 @@ def _refuse_unknown(file: Path, place: CommandPath, known: Iterable[str]) -> NoR
     near = get_close_matches(place[-1].replace("_", "-"), known, 1)
     guess = f"Did you mean `{near[0]}`? " if near else ""
     where = " ".join(place[:-1])
-    listed = f"`tashihiki config {where}`" if where else "`tashihiki config --example`"
+    listed = f"`tashihiki config {where} --all`" if where else "`tashihiki config --example`"
     _refuse(file, place, "is not known", f"{guess}{listed} names what is.")
 
 

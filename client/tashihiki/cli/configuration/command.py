@@ -18,15 +18,20 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(metavar="COMMAND", help="Only of this one, as `search` or `snapshot create`."),
 ]
+All = Annotated[bool, typer.Option("--all", help="Show those that have their defaults too.")]
 Example = Annotated[
     bool, typer.Option("--example", help="Print a file with every option, commented out.")
 ]
 
 
 def config(
-    context: typer.Context, command: Words = None, json: Json = False, example: Example = False
+    context: typer.Context,
+    command: Words = None,
+    every: All = False,
+    json: Json = False,
+    example: Example = False,
 ) -> None:
-    """Show which options are in force, and where each comes from.
+    """Show which options differ from their defaults, and where each value comes from.
 
     A flag counts before the environment variable, that before the configuration file, and that
     before the default. Without a file that can be used, what would be in force is shown.
@@ -44,18 +49,52 @@ def config(
         place = None if configuration.file is None else str(configuration.file)
         print_json({"file": place, "options": [_json(one) for one in found]})
     else:
-        _print(found, configuration)
+        _print_file(configuration)
+        if every:
+            _print_all(found, configuration)
+        else:
+            _print_changed(found, configuration, words)
 
 
-def _print(found: list[InForce], configuration: Configuration) -> None:
+def _print_file(configuration: Configuration) -> None:
     out = console()
+    places = [str(place) for place in usual_places()]
     if configuration.fault is not None:
         out.print("no configuration file that can be used")
     elif configuration.file is None:
-        places = " or ".join(str(place) for place in usual_places())
-        out.print(printable(f"no configuration file: {places}"), soft_wrap=True)
+        out.print(printable(f"no configuration file: {' or '.join(places)}"), soft_wrap=True)
     else:
         out.print(printable(f"configuration file: {configuration.file}"), soft_wrap=True)
+        if str(configuration.file) not in places:
+            out.print(printable(f"  named instead of {' or '.join(places)}"), soft_wrap=True)
+        elif str(configuration.file) != places[0]:
+            out.print(printable(f"  there is no {places[0]} here"), soft_wrap=True)
+    out.print()
+
+
+def _print_changed(
+    found: list[InForce], configuration: Configuration, words: tuple[str, ...]
+) -> None:
+    changed: dict[tuple[str, str, str], list[str]] = {}
+    for one in found:
+        if one.source != "default":
+            row = (f"--{one.setting.key}", _text(one), _origin(one, configuration))
+            changed.setdefault(row, []).append(" ".join(one.command))
+    out = console()
+    if changed:
+        grid = table("command", "option", "value", "from")
+        for row, commands in changed.items():
+            shown = ", ".join(commands) if len(commands) <= 3 else f"{len(commands)} commands"
+            grid.add_row(shown, *map(printable, row))
+        out.print(grid)
+        out.print()
+    count = sum(one.source == "default" for one in found)
+    command = " ".join(["tashihiki config", *words, "--all"])
+    told = "1 option has its default" if count == 1 else f"{count} options have their defaults"
+    out.print(f"{told}; `{command}` lists all", soft_wrap=True)
+
+
+def _print_all(found: list[InForce], configuration: Configuration) -> None:
     grid = table("command", "option", "value", "from", "variable")
     before: tuple[str, ...] = ()
     for one in found:
@@ -68,8 +107,7 @@ def _print(found: list[InForce], configuration: Configuration) -> None:
             printable(_origin(one, configuration)),
             one.setting.variable,
         )
-    out.print()
-    out.print(grid)
+    console().print(grid)
 
 
 def _text(one: InForce) -> str:

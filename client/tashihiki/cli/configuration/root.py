@@ -11,11 +11,24 @@ from typer.core import TyperGroup
 from tashihiki.cli.configuration.check import check_configuration
 from tashihiki.cli.configuration.file import Configuration, read_configuration
 from tashihiki.cli.configuration.names import name_variables, subcommands
+from tashihiki.cli.unknown_options import name_what_was_meant
 from tashihiki.errors import InvalidArgumentError
 
 
 class Root(TyperGroup):
-    """Says of a refused value which variable of the environment it came from."""
+    """Says of a refused value which variable of the environment it came from.
+
+    Of an unknown option it asks which one was meant.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the options before the command's name."""
+        try:
+            rest: list[str] = super().parse_args(ctx, args)
+            return rest
+        except Exception as error:
+            name_what_was_meant(error)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command that was asked for."""
@@ -27,6 +40,9 @@ class Root(TyperGroup):
                 source = error.ctx.get_parameter_source(error.param.name)
                 if source is not None and source.name == "ENVIRONMENT":
                     error.param_hint = f"{error.param.opts[0]} (variable {error.param.envvar})"
+            raise
+        except Exception as error:
+            name_what_was_meant(error)
             raise
 
 

@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tashihiki.v1 import composition_pb2, search_pb2
+from tashihiki.v1 import composition_pb2
 from tashihiki_server.space.base import Block, Composed
 from tashihiki_server.vocabulary import Vocabulary
 
 
-@dataclass(frozen=True)
-class BlockShares:
-    """How hits compare with each block of a query.
-
-    Attributes:
-        similarities: (hits, blocks), the cosine within the block; 0 where either is empty.
-        contributions: (hits, blocks); they sum over the blocks to the hit's similarity.
-    """
-
-    similarities: NDArray[np.float64]
-    contributions: NDArray[np.float64]
-
-    def messages(self, hit: int) -> list[search_pb2.BlockSimilarity]:
-        """Those of one hit."""
-        return [
-            search_pb2.BlockSimilarity(similarity=similarity, contribution=contribution)
-            for similarity, contribution in zip(
-                self.similarities[hit].tolist(), self.contributions[hit].tolist(), strict=True
-            )
-        ]
-
-
 def block_shares(
     blocks: Sequence[Block], composed: Composed, hits: NDArray[np.float64]
-) -> BlockShares:
-    """Compares gallery vectors (hits, dimension) with a query, block by block."""
+) -> NDArray[np.float64]:
+    """Compares gallery vectors (hits, dimension) with a query, block by block.
+
+    Returns:
+        (hits, blocks, 2): the cosine within the block, 0 where either is empty; and the
+        contribution, which sums over the blocks to the hit's similarity.
+    """
     vector = composed.vector.astype(np.float64)
     starts = [block.start for block in blocks]
     products = np.add.reduceat(hits * vector, starts, axis=1)
     lengths = np.sqrt(np.add.reduceat(hits**2, starts, axis=1))
     lengths *= np.sqrt(np.add.reduceat(vector**2, starts))
-    similarities = np.zeros_like(products)
-    np.divide(products, lengths, out=similarities, where=lengths > 0)
-    return BlockShares(np.clip(similarities, -1.0, 1.0), composed.scale * products)
+    shares = np.zeros((*products.shape, 2))
+    np.divide(products, lengths, out=shares[..., 0], where=lengths > 0)
+    np.clip(shares[..., 0], -1.0, 1.0, out=shares[..., 0])
+    np.multiply(products, composed.scale, out=shares[..., 1])
+    return shares
 
 
 def block_messages(

@@ -34,6 +34,7 @@ class Candidates:
         mask: Mask | None,
         excluded: set[str],
         min_similarity: float,
+        most: int | None = None,
     ) -> None:
         """Rows to be looked up.
 
@@ -44,6 +45,7 @@ class Candidates:
             mask: (rows,), what the filter admits; None for no filter.
             excluded: ids of items that may not be hits.
             min_similarity: of a hit.
+            most: rows that a look-up may put in order; None for any number.
         """
         self._collection = collection
         self._state = state
@@ -51,10 +53,15 @@ class Candidates:
         self._mask = mask
         self._excluded = excluded
         self._min_similarity = min_similarity
+        self._most = most
         self.route = Route.EXACT
 
     def nearest(self, count: int) -> Nearest:
-        """The `count` most similar; fewer only where fewer exist."""
+        """The `count` most similar; fewer only where fewer exist.
+
+        Raises:
+            ManyCandidatesError: where more may be equal than `most`.
+        """
         return self._look_up(count, self._mask)
 
     def batches(self, size: int, quota: Quota | None) -> Iterator[Nearest]:
@@ -77,7 +84,7 @@ class Candidates:
     def _look_up(self, count: int, mask: Mask | None) -> Nearest:
         with stage("look_up"):
             found = self._collection.nearest(
-                self._state, self._composed.vector, count, mask, self._excluded
+                self._state, self._composed.vector, count, mask, self._excluded, self._most
             )
         if found.route is not Route.EXACT:
             self.route = found.route

@@ -90,7 +90,7 @@ def _still_there(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The places of the head whose items are as they were, in order, and their rows."""
     near = np.flatnonzero(allowed & (scores >= head.similarities.min(initial=1.0) - MARGIN))
-    near, similarities = by_similarity(view, vector, near)
+    near, similarities = by_similarity(view, vector, near, len(near))
     now = {
         identifier: (row, similarity)
         for identifier, row, similarity in zip(

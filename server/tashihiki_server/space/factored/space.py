@@ -137,12 +137,11 @@ class FactoredSpace:
         for facet in ignored:
             self._check_ignored(facet)
         closed = ignored | named if mode is AttributeMode.REPLACE else ignored
-        shares = self._embedding_shares(closed)
         parts = np.zeros((len(terms), self.dimension))
         for number, term in enumerate(terms):
             if isinstance(term, EmbeddingTerm):
                 gallery = self.project(term.embedding[None])[0]
-                parts[number] = weights[number] * shares * gallery
+                parts[number] = weights[number] * self._embedding_shares(closed) * gallery
             elif isinstance(term, AttributeTerm):
                 parts[number] = weights[number] * self._attribute(term.key)
         vector = parts.sum(axis=0)
@@ -253,7 +252,10 @@ class FactoredSpace:
     ) -> tuple[list[AttributeKey], NDArray[np.float64]]:
         """The facet's values, and κ times the cosines to their prototypes (n, values)."""
         keys, prototypes = self.prototypes.of(facet)
-        return keys, self.fit.concentrations[self.fit.facets.index(facet)] * (units @ prototypes.T)
+        number = self.fit.facets.index(facet)
+        # Prototypes are zero outside their facet's block.
+        block = slice(self.blocks[number].start, self.blocks[number].stop)
+        return keys, self.fit.concentrations[number] * (units[:, block] @ prototypes[:, block].T)
 
     def _shared(
         self, shown: NDArray[np.float64], hits: NDArray[np.float64], block: Block

@@ -50,8 +50,7 @@ export const api = {
   duplicates: async (collection, id, signal) =>
     (await ask(of(collection, "duplicates", { id }), { signal })).groups,
   search: (collection, query, signal) => post(of(collection, "search"), query, signal),
-  plainSum: async (collection, query, signal) =>
-    (await post(of(collection, "plain-sum"), query, signal)).hits,
+  plainSum: (collection, query, signal) => post(of(collection, "plain-sum"), query, signal),
   map: (collection, query, signal) => post(of(collection, "map"), query, signal),
   keepPicture: async (blob) =>
     (await ask("/api/pictures", {

@@ -5,6 +5,7 @@ import { showChips } from "./chips.js";
 import { connectionLost, watchConnection } from "./connection.js";
 import { showDuplicates } from "./duplicates.js";
 import { button, byId, element } from "./elements.js";
+import { filterHint, queryHint } from "./examples.js";
 import { appended, names, termOfCandidate, withSubject, withoutSubject } from "./expressions.js";
 import { showFacets } from "./facets.js";
 import { clearFailure, replacePlace, showFailure } from "./failures.js";
@@ -13,7 +14,7 @@ import { readLocation, writeLocation } from "./location.js";
 import { showMap } from "./map.js";
 import { attachPictureInput, sendAgain } from "./picture-input.js";
 import { attachQueryBar, setExpression } from "./query-bar.js";
-import { clearResults, showBrowse, showComparison, showResults } from "./results.js";
+import { clearResults, showBrowse, showComparison, showResults, showWaysOn } from "./results.js";
 import { hideSubject, showSubject } from "./subject.js";
 
 const PAGE = 40;
@@ -73,12 +74,6 @@ const page = {
     return collections.find((one) => one.name === page.state.collection)?.space === "sum";
   },
 
-  examples() {
-    const firsts = page.facets.map((facet) => facet.values[0]?.term).filter(Boolean);
-    const found = firsts.length > 1 ? [`${firsts[0]} + ${firsts[1]}`] : [];
-    return [...found, ...firsts.slice(0, 1), ...firsts.slice(2, 3)];
-  },
-
   fail(error) {
     if (error.name === "AbortError") return;
     if (error.isConnection) {
@@ -133,10 +128,13 @@ async function refresh({ terms = null, facetsChange = false, again = true } = {}
   const controller = new AbortController();
   running = controller;
   const { signal } = controller;
+  // Those of another collection must not be offered should its own not come.
+  if (facetsChange) page.facets = [];
   showControls();
   byId("results").setAttribute("aria-busy", "true");
+  let facets = null;
   try {
-    const facets = facetsChange || page.facets.length === 0 ? loadFacets() : null;
+    facets = facetsChange || page.facets.length === 0 ? loadFacets() : null;
     clearFailure(byId("query-failure"), byId("expression"));
     clearFailure(byId("filter-failure"), byId("where"));
     await Promise.all([facets, showSubject(page, facets), show(terms, signal, facets)]);
@@ -149,6 +147,10 @@ async function refresh({ terms = null, facetsChange = false, again = true } = {}
     if (error.reason === "UNKNOWN_ITEM" && page.state.item) hideSubject();
     if (!error.isConnection) clearResults();
     page.fail(error);
+    if (error.isConnection) return;
+    // The ways on are made of the facets, which may still be coming.
+    await facets?.catch(() => {});
+    if (running === controller) showWaysOn(page);
   } finally {
     if (running === controller) byId("results").setAttribute("aria-busy", "false");
   }
@@ -184,9 +186,15 @@ async function show(terms, signal, facets) {
   else showResults(page, result);
 }
 
+function showHints() {
+  byId("expression").placeholder = queryHint(page.facets);
+  byId("where").placeholder = filterHint(page.facets);
+}
+
 async function loadFacets() {
   page.facets = await api.facets(page.state.collection);
   showFacets(page);
+  showHints();
 }
 
 function showControls() {

@@ -20,7 +20,9 @@ export function showFailure(box, failure, { input, text = "", choose } = {}) {
   if (!japanese && failure.remedy && choices.length === 0) box.append(element("p", {}, failure.remedy));
   if (choices.length > 0) {
     const buttons = choices.map((one) => button(one, () => choose(one), { class: "candidate" }));
-    box.append(element("p", { class: "candidates" }, `${word("didYouMean")}: `, ...buttons));
+    // The English message asks that already.
+    const asked = message.endsWith("?") ? [] : [`${word("didYouMean")}: `];
+    box.append(element("p", { class: "candidates" }, ...asked, ...buttons));
   }
   box.hidden = false;
   input?.setAttribute("aria-invalid", "true");

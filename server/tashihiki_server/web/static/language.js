@@ -43,7 +43,6 @@ export function translatePage() {
   };
   write("word", (node, text) => (node.textContent = text));
   write("label", (node, text) => node.setAttribute("aria-label", text));
-  write("placeholder", (node, text) => node.setAttribute("placeholder", text));
   write("title", (node, text) => node.setAttribute("title", text));
 }
 

@@ -39,7 +39,7 @@ function chooser(page, map) {
   for (const facet of map.facets) {
     select.append(element("option", { value: facet, selected: facet === map.facet }, facet));
   }
-  return element("p", {}, element("label", {}, `${word("mapFacet")} `, select));
+  return element("p", { class: "map-facet" }, element("label", {}, `${word("mapFacet")} `, select));
 }
 
 function picture(page, map, values) {
@@ -102,7 +102,7 @@ function path(origin, steps) {
   });
   const marks = places.slice(1).flatMap(([x, y], step) => [
     drawn("circle", { class: "step", cx: x, cy: y, r: 10 }),
-    drawn("text", { class: "step-number", x, y: y + 4, "text-anchor": "middle" }, String(step + 1)),
+    drawn("text", { class: "step-number", x, y, "text-anchor": "middle" }, String(step + 1)),
   ]);
   const [x, y] = places[0];
   return [line, drawn("circle", { class: "origin", cx: x, cy: y, r: 5 }), ...marks];

@@ -35,9 +35,13 @@ async function complete(page) {
     const text = input.value;
     const found = await api.completion(page.state.collection, text, cursor, asked.signal);
     if (input.value !== text || document.activeElement !== input) return;
+    // The answer to the last letter must not undo a choice made among those of the one before.
+    const chosen = options[active]?.insert;
     options = found.options;
     place = found;
     draw();
+    const still = options.findIndex((option) => option.insert === chosen);
+    if (still >= 0) activate(still);
   } catch (error) {
     // Completion is a help; the search itself says what is wrong.
     if (error.name !== "AbortError") close();

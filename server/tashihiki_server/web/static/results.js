@@ -3,6 +3,7 @@
 import { api } from "./api.js";
 import { card, grid, wantedValues } from "./cards.js";
 import { announce, button, byId, element } from "./elements.js";
+import { orTry, tries } from "./examples.js";
 import { clearFailure, showFailure } from "./failures.js";
 import { count, word } from "./language.js";
 import { resetWhy, showWhy } from "./why.js";
@@ -30,11 +31,15 @@ export function showBrowse(page, sample) {
   clearResults();
   const { collection } = page.state;
   heading.textContent = word("browseTitle", { collection, count: count(sample.item_count) });
-  const tries = page.examples().map((text) =>
-    button(text, () => page.change({ expression: text }), { class: "example" }),
-  );
+  if (sample.items.length === 0) {
+    body.append(element("p", {}, word("noItems")));
+    announce(word("noItems"));
+    return;
+  }
+  const examples = tries(page, sample.items);
+  const hint = word(examples.length ? "browseHint" : "browseHintAlone");
   body.append(
-    element("p", { class: "tries" }, word("browseHint"), " ", ...tries),
+    element("p", { class: "tries" }, hint, " ", ...examples),
     grid(sample.items.map((item) => card(page, item))),
   );
   announce(heading.textContent);
@@ -45,8 +50,11 @@ export function showResults(page, result) {
   heading.textContent = word("resultsTitle");
   resetWhy(result.hits.length > 0);
   if (result.hits.length === 0) {
-    body.append(element("p", {}, word("none")));
-    announce(word("none"));
+    const filtered = page.state.where || Object.keys(page.state.only).length > 0;
+    const why = word(filtered ? "noneAdmitted" : "noneElse");
+    body.append(element("p", {}, why));
+    if (filtered) body.append(withoutFilter(page));
+    announce(why);
     return;
   }
   const cards = grid(hitCards(page, result));
@@ -56,10 +64,24 @@ export function showResults(page, result) {
   if (result.next_page_token) offerMore(page, result, cards);
 }
 
+function withoutFilter(page) {
+  const drop = button(word("withoutFilter"), () => page.change({ where: "", only: {} }));
+  return element("p", { class: "tries" }, drop);
+}
+
+// Below a failure, so that it is no dead end.
+export function showWaysOn(page) {
+  const ways = orTry(page);
+  if (ways) body.append(ways);
+}
+
 export async function showComparison(page, result, signal) {
+  if (result.hits.length === 0) {
+    showResults(page, result);
+    return;
+  }
   clearResults();
-  heading.textContent = word("resultsTitle");
-  resetWhy(result.hits.length > 0);
+  resetWhy(true);
   const plain = element("section", {}, element("h3", {}, word("plainTitle")));
   const waiting = element("p", { class: "quiet" }, word("loading"));
   plain.append(waiting);
@@ -76,9 +98,10 @@ export async function showComparison(page, result, signal) {
   );
   try {
     const query = { ...page.query(), limit: COMPARED };
-    const hits = await api.plainSum(page.state.collection, query, signal);
+    const { hits, note } = await api.plainSum(page.state.collection, query, signal);
     const wanted = wantedValues(result.terms);
-    waiting.replaceWith(grid(hits.map((hit) => card(page, hit, { wanted }))));
+    if (note) waiting.textContent = word("plainNothing");
+    else waiting.replaceWith(grid(hits.map((hit) => card(page, hit, { wanted }))));
   } catch (error) {
     if (error.name === "AbortError") return;
     const box = element("div", { class: "failure", role: "alert" });

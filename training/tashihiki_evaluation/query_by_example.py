@@ -1,4 +1,4 @@
-"""The ceiling: how well pictures are found by others that answer the same query."""
+"""Query by example: how well pictures are found by others that answer the same query."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Ceiling:
-    """Cosine to the mean of other pictures that answer a query.
+class QueryByExample:
+    """Cosine to the mean of other pictures that answer a query: no composition at all.
+
+    What it finds is no bound of what a composition finds. Its mean may be of a few pictures, or
+    one, where a composition has all pictures of every value to go by; and in the embeddings no
+    direction counts for less than another.
 
     The mean is of `others`; where none of them answers, it is of those in the gallery that do
     but, for each picture that is scored, without the picture itself and identical ones.

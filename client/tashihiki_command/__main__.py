@@ -1,0 +1,5 @@
+"""`python -m tashihiki_command`."""
+
+from tashihiki_command import main
+
+main()
