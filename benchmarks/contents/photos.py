@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from random import Random
 from zlib import crc32
@@ -28,6 +30,9 @@ PHOTOS_HELP = "folder of JPEGs; what the demo draws if there is none"
 _SHOWN = 3000
 _DESIGNS = 2
 _LIMITS = ImageLimits()
+_ENDINGS = (".jpg", ".jpeg")
+
+_Picture = Callable[[], Image.Image]
 
 
 @dataclass(frozen=True)
@@ -55,34 +60,42 @@ def photos(folder: Path | None = None) -> Photos:
     Args:
         folder: of pictures; what the demo draws if None.
     """
-    pictures = list(_drawn() if folder is None else _kept(folder))
+    pictures = _drawings() if folder is None else _files(folder)
     every = len(pictures) // ASKED
     if every < 2:
-        raise SystemExit(f"{folder}: {len(pictures)} pictures; {2 * ASKED} are needed at least")
+        raise SystemExit(f"{folder}: {len(pictures)} JPEGs; {2 * ASKED} are needed at least")
     random = np.random.default_rng(0)
-    asked = pictures[::every][:ASKED]
-    shown = [picture for number, picture in enumerate(pictures) if number % every][:_SHOWN]
+    shown = [one for number, one in enumerate(pictures) if number % every][:_SHOWN]
     encoder = OpenVinoEncoder(SHIPPED_ENCODER)
     return Photos(
-        [jpeg(grained(ImageOps.fit(picture, SIZE), random)) for picture in asked],
-        np.stack([_embedded(encoder, jpeg(picture)) for picture in shown]),
-        "drawn by the demo" if folder is None else folder.name,
+        [jpeg(grained(ImageOps.fit(one(), SIZE), random)) for one in pictures[::every][:ASKED]],
+        np.stack([_embedded(encoder, jpeg(one())) for one in shown]),
+        "drawn by the demo" if folder is None else "of a folder",
     )
 
 
-def _drawn() -> Iterator[Image.Image]:
-    for product in PRODUCTS:
-        for colour in COLOURS:
-            for ground in BACKGROUNDS:
-                for design in range(_DESIGNS):
-                    thing = Item(product, colour, ground, design)
-                    yield Image.fromarray(item_pixels(thing, 0, Random(repr(thing))))
+def _drawings() -> list[_Picture]:
+    things = product(PRODUCTS, COLOURS, BACKGROUNDS, range(_DESIGNS))
+    return [partial(_drawn, Item(*thing)) for thing in things]
 
 
-def _kept(folder: Path) -> Iterator[Image.Image]:
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".jpg"):
+def _drawn(thing: Item) -> Image.Image:
+    return Image.fromarray(item_pixels(thing, 0, Random(repr(thing))))
+
+
+def _files(folder: Path) -> list[_Picture]:
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
+    return [partial(_opened, path) for path in paths]
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
         with Image.open(path) as picture:
-            yield picture.convert("RGB")
+            picture.draft("RGB", SIZE)
+            pixels: Image.Image = picture.convert("RGB")
+    except OSError as error:
+        raise SystemExit(f"{path} cannot be read: {error}") from error
+    return pixels
 
 
 def _embedded(encoder: OpenVinoEncoder, file: bytes) -> Vectors:

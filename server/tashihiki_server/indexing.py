@@ -58,7 +58,7 @@ def index_photos(
     embedder: Embedder,
     *,
     threads: int,
-    advanced: Callable[[int], None] = lambda count: None,
+    advanced: Callable[[Indexed], None] = lambda indexed: None,
 ) -> Indexed:
     """Embeds photos and writes them in batches; each batch is durable when it is counted.
 
@@ -72,7 +72,7 @@ def index_photos(
         collection: that takes them.
         embedder: decodes and encodes.
         threads: that decode and encode.
-        advanced: told the size of each batch that is done.
+        advanced: told after each batch what has come of it all so far.
     """
     indexed = Indexed()
 
@@ -90,7 +90,7 @@ def index_photos(
             indexed.written += len(records) + unchanged
             indexed.unchanged += unchanged
             indexed.skipped += [made for made in batch if isinstance(made, Skipped)]
-            advanced(len(batch))
+            advanced(indexed)
     return indexed
 
 

@@ -38,6 +38,7 @@ from tashihiki_server.encoder.openvino import OpenVinoEncoder
 from tashihiki_server.encoder.shelf import EncoderShelf
 from tashihiki_server.encoder_change import forget_other_encoders, pending_change
 from tashihiki_server.encoder_changes import EncoderChanges
+from tashihiki_server.frozen import give_back
 from tashihiki_server.names import unknown_collection
 from tashihiki_server.retired import RetiredCollections
 from tashihiki_server.snapshot.manifest import Snapshot
@@ -331,8 +332,10 @@ class Library:
             self._changes.stop(name)
             if (collection := self._collections.pop(name, None)) is not None:
                 collection.close()
+            del collection
             self._retired.close(name)
             self._folders.clear(name)
+            give_back()
             if failure is not None:
                 raise failure
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from tashihiki.errors import InvalidArgumentError
+from tashihiki_server.deadline import check_deadline
 from tashihiki_server.names import fold, similar, spelt
 
 MAX_CANDIDATES = 10
-# What is like a longer name takes long to find.
+# What is like a longer name, or among more values, takes long to find.
 _MAX_ALIKE = 64
+_MAX_COMPARED = 5000
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Vocabulary:
     def __init__(self, aliases: Iterable[Alias] = ()) -> None:
         self._facets: dict[str, _Facet] = {}
         self._by_word: dict[str, set[AttributeKey]] = defaultdict(set)
+        self._by_letters: dict[str, list[AttributeKey]] = defaultdict(list)
         self._aliases = {(fold(a.facet), fold(a.alias)): fold(a.value) for a in aliases}
         self._alias_names: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._spelling = {(fold(a.facet), fold(a.value)): a.value for a in aliases}
@@ -92,6 +95,7 @@ class Vocabulary:
             known.counts.append(0)
             key = AttributeKey(fold(facet), known.codes[folded])
             self._by_word[folded].add(key)
+            self._by_letters[_letters(folded)].append(key)
             for alias in self._alias_names[fold(facet), folded]:
                 self._by_word[fold(alias)].add(key)
         return known.codes[folded]
@@ -175,7 +179,12 @@ class Vocabulary:
             return [key for key in found if self.count(key)]
 
     def suggestions(self, word: str) -> list[str]:
-        """Attributes and facets that someone who typed `word` may have meant."""
+        """Attributes and facets that someone who typed `word` may have meant.
+
+        Raises:
+            DeadlineExceededError: DEADLINE_EXCEEDED.
+        """
+        check_deadline()
         named = {}
         for facet in self.facets():
             named[self.facet_name(facet)] = self.facet_name(facet)
@@ -184,21 +193,31 @@ class Vocabulary:
         return [named[name] for name in similar(word, named)]
 
     def alike(self, name: str) -> list[AttributeKey]:
-        """Values that differ from `name` by signs and spaces, or a letter, best first."""
-        wanted = _letters(name)
+        """Values that differ from `name` by signs and spaces, or a letter, best first.
+
+        Of thousands only those that differ by signs and spaces.
+
+        Raises:
+            DeadlineExceededError: DEADLINE_EXCEEDED.
+        """
+        wanted = _letters(fold(name))
         if not wanted or len(wanted) > _MAX_ALIKE:
             return []
-        keys: dict[str, list[AttributeKey]] = defaultdict(list)
-        for facet in self.facets():
-            for key in self.keys(facet):
-                keys[_letters(self.value_name(key))].append(key)
-        found = get_close_matches(wanted, keys, n=3, cutoff=0.9)
-        return [key for letters in found for key in keys[letters]]
+        check_deadline()
+        with self._lock:
+            many = len(self._by_letters) > _MAX_COMPARED
+            near = {wanted: self._by_letters.get(wanted, [])} if many else self._by_letters
+            living = {
+                letters: [key for key in keys if self.count(key)] for letters, keys in near.items()
+            }
+        live = {letters: keys for letters, keys in living.items() if keys}
+        found = get_close_matches(wanted, live, n=3, cutoff=0.9)
+        return [key for letters in found for key in live[letters]]
 
 
-def _letters(name: str) -> str:
+def _letters(folded: str) -> str:
     """The letters and digits of a folded name."""
-    return "".join(filter(str.isalnum, fold(name)))
+    return "".join(filter(str.isalnum, folded))
 
 
 def unknown(

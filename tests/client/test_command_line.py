@@ -77,12 +77,23 @@ def test_a_search_says_that_the_space_is_being_fitted(
 ) -> None:
     server.answer("Search", FACTORED_ANSWER)
     said = "the space is being fitted to the newest items; answers may change"
+    said_of_sum = "these are the plain sum's answers; a space is being fitted"
     gone = NotFoundError("deleted meanwhile", reason="UNKNOWN_COLLECTION")
     pending = catalog_pb2.GetCollectionResponse(collection=DESCRIBED)
-    for answer, is_said in ((pending, True), (catalog_pb2.GetCollectionResponse(), False)):
+    first = catalog_pb2.GetCollectionResponse(
+        collection=catalog_pb2.Collection(
+            space_in_force=catalog_pb2.SPACE_KIND_SUM, space_pending=True
+        )
+    )
+    settled = catalog_pb2.GetCollectionResponse()
+    for answer, remarks in ((pending, [said]), (first, [said_of_sum]), (settled, [])):
         server.answer("GetCollection", answer)
         assert run("search", "items", "red") == 0
-        assert (said in capsys.readouterr().out.splitlines()) == is_said
+        shown = capsys.readouterr()
+        lines = shown.out.splitlines()
+        assert [line for line in lines if line in (said, said_of_sum)] == remarks
+        # What is asked for there is `auto`, and the sum is what came of it.
+        assert ("note: the plain sum answers" in shown.err) == (answer is settled)
     server.answer("GetCollection", gone)
     assert run("search", "items", "red") == 0
     assert "mug_1" in capsys.readouterr().out

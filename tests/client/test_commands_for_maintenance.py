@@ -45,14 +45,40 @@ def test_a_snapshot_is_made_listed_and_deleted(
 
 def test_a_snapshot_is_restored(server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
     server.answer("RestoreSnapshot", RESTORING)
+    fitted = catalog_pb2.Collection()
+    fitted.CopyFrom(DESCRIBED)
+    fitted.space_pending = False
+    server.answer("GetCollection", *states(DESCRIBED, DESCRIBED, fitted))
     assert run("snapshot", "restore", "faces", "before", "again") == 0
-    assert capsys.readouterr().out == "again: 213 items\n"
-    (sent,) = server.received("RestoreSnapshot")
-    assert (sent.collection, sent.name, sent.target) == ("faces", "before", "again")
+    shown = capsys.readouterr()
+    assert shown.out == "again: 213 items\n"
+    assert shown.err == "fitting the space to 213 items …\nThe space is fitted to 213 items.\n"
+    server.answer("GetCollection", *states(DESCRIBED))
+    assert run("snapshot", "restore", "faces", "before", "--no-wait") == 0
+    assert "still being fitted" in capsys.readouterr().err
+    sent = server.received("RestoreSnapshot")
+    assert [(one.collection, one.name, one.target) for one in sent] == [
+        ("faces", "before", "again"),
+        ("faces", "before", "faces"),
+    ]
     taken = AlreadyExistsError("It is there.", reason="COLLECTION_EXISTS")
     server.answer("RestoreSnapshot", [RESTORING[0], taken])
     assert run("snapshot", "restore", "faces", "before", "again") == 1
     assert capsys.readouterr().err == "error: COLLECTION_EXISTS: It is there.\n"
+
+
+def test_a_long_wait_for_a_fit_is_not_silent(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tashihiki.cli.fitted_space._TELL_SECONDS", 0.0)
+    fitted = catalog_pb2.Collection()
+    fitted.CopyFrom(DESCRIBED)
+    fitted.space_pending = False
+    server.answer("RestoreSnapshot", RESTORING)
+    server.answer("GetCollection", *states(DESCRIBED, DESCRIBED, fitted))
+    assert run("snapshot", "restore", "faces", "before", "again") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith("still fitting after ") for line in lines] == [False, True, False]
 
 
 def described(change: catalog_pb2.EncoderChange | None) -> catalog_pb2.Collection:
@@ -178,7 +204,7 @@ def test_a_damaged_collection_is_listed_with_its_fault(
     "args",
     [
         ["snapshot", "create"],
-        ["snapshot", "restore", "faces", "before"],
+        ["snapshot", "restore", "faces"],
         ["snapshot", "drop", "faces"],
         ["encoder", "change", "faces"],
         ["encoder", "status"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,7 @@ def test_only_a_yes_at_a_terminal_deletes(
     assert run("delete", "shop") == code
     shown = capsys.readouterr()
     assert "Delete shop with its 213 items?" in shown.out + shown.err
+    assert ("shop: kept" if code else "shop: deleted, 213 items") in shown.out.splitlines()
     assert [one.name for one in shop.received("DeleteCollection")] == ["shop"] * (not code)
 
 
@@ -53,9 +55,10 @@ def test_a_script_has_to_say_yes(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     assert run("delete", "shop") == 2
-    assert "--yes" in capsys.readouterr().err
+    assert "nothing deleted: say --yes" in capsys.readouterr().err
     assert not shop.calls
     assert run("delete", "shop", "--yes") == 0
+    assert capsys.readouterr().out == "shop: deleted, 213 items\n"
     assert [one.name for one in shop.received("DeleteCollection")] == ["shop"]
 
 
@@ -66,3 +69,22 @@ def test_what_is_not_there_is_not_asked_about(
     shop.answer("DeleteCollection", NotFoundError("no", reason="UNKNOWN_COLLECTION"))
     assert run("delete", "shp") == 1
     assert "UNKNOWN_COLLECTION" in capsys.readouterr().err
+
+
+def test_a_yes_is_typed_and_stands_nowhere_else(
+    shop: ScriptedServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    monkeypatch.setenv("TASHIHIKI_DELETE_YES", "1")
+    assert run("delete", "shop") == 2
+    Path("tashihiki.toml").write_text("[delete]\nyes = true\n")
+    assert run("delete", "shop") == 2
+    assert "delete.yes is not known" in " ".join(capsys.readouterr().err.split())
+    assert not shop.calls
+    Path("tashihiki.toml").unlink()
+    assert run("config", "--example") == 0
+    assert "yes =" not in capsys.readouterr().out

@@ -49,6 +49,15 @@ def test_the_viewer_gets_the_file_that_was_named(opened: Path, tmp_path: Path) -
     assert sheet.stat().st_size
 
 
+def test_a_sheet_that_nobody_opens_is_named_too(
+    opened: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    assert run("search", "items", "red", "--json", "--sheet", str(sheet)) == 0
+    assert capsys.readouterr().err == f"sheet: {sheet}\n"
+    assert not opened.exists()
+
+
 @pytest.mark.parametrize("why", ["no desktop", "no viewer", "a viewer that fails"])
 def test_where_nothing_can_show_it_the_file_is_named(
     why: str,

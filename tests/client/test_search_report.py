@@ -49,6 +49,18 @@ def test_the_metadata_that_was_filtered_by_is_shown(
         assert row.split()[3:] == [cell for cell in expected if cell]
 
 
+def test_a_tiny_posterior_is_not_shown_as_none(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    posteriors = (0.25, 0.0005, 0.0000213, 0.0)
+    hits = [search_pb2.Hit(id=f"i{p}", posterior=p) for p in posteriors]
+    server.answer("Search", search_pb2.SearchResponse(hits=hits))
+    assert run("search", "items", "red") == 0
+    lines = capsys.readouterr().out.splitlines()[-4:]
+    shown = ["0.250", "0.001", "2e-05", "0.000"]
+    assert [line.split()[3] for line in lines] == shown
+
+
 def test_a_filter_that_admits_nothing_is_told_of(
     server: ScriptedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -60,6 +72,19 @@ def test_a_filter_that_admits_nothing_is_told_of(
     server.answer("ListItems", catalog_pb2.ListItemsResponse(items=[item]))
     assert run("search", "items", "red", "--where", "colour:red", "--min-similarity", "1") == 0
     assert "no hits\n" in capsys.readouterr().out
+
+
+def test_what_stands_in_quotes_is_no_path(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.answer("Search", search_pb2.SearchResponse())
+    server.answer("ListItems", catalog_pb2.ListItemsResponse())
+    where = """metadata.note = "see metadata.x" or metadata.note = '(metadata.y' """
+    assert run("search", "items", "red", "--where", where) == 0
+    said = capsys.readouterr().out
+    assert "no item has metadata.note" in said
+    assert "metadata.x" not in said
+    assert "metadata.y" not in said
 
 
 def test_items_show_the_metadata_too(

@@ -12,10 +12,10 @@ from PIL import Image, ImageChops
 from tashihiki.cli.sheet import Card, Part, write_sheet
 
 
-def _has_japanese_font() -> bool:
+def _has_font(language: str) -> bool:
     if shutil.which("fc-list") is None:
         return False
-    found = subprocess.run(["fc-list", ":lang=ja"], capture_output=True, check=True)
+    found = subprocess.run(["fc-list", f":lang={language}"], capture_output=True, check=True)
     return bool(found.stdout.strip())
 
 
@@ -31,13 +31,23 @@ def differ(one: Image.Image, other: Image.Image) -> bool:
     return ImageChops.difference(one, other).getbbox() is not None
 
 
-@pytest.mark.skipif(not _has_japanese_font(), reason="no font with Japanese is installed")
+@pytest.mark.skipif(not _has_font("ja"), reason="no font with Japanese is installed")
 def test_japanese_is_drawn_and_not_boxes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Boxes for the one would be boxes for the other.
     assert differ(drawn(tmp_path, "赤 + mug"), drawn(tmp_path, "青 + mug"))
     assert differ(drawn(tmp_path, "mug", "赤"), drawn(tmp_path, "mug", "青"))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(not (_has_font("ja") and _has_font("he")), reason="fonts are not installed")
+def test_scripts_that_no_one_font_has_share_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = drawn(tmp_path, "赤 ★ שלום")
+    assert differ(text, drawn(tmp_path, "青 ★ שלום"))
+    assert differ(text, drawn(tmp_path, "赤 ★ שלוש"))
     assert capsys.readouterr().err == ""
 
 

@@ -28,6 +28,8 @@ MEANT = {
     "--versoin": "--version",
     "serch items red": "search",
     "snapshot creat items": "create",
+    "config serch": "search",
+    "config snapshot creat": "snapshot create",
 }
 
 
@@ -42,6 +44,23 @@ def test_what_was_meant_is_asked(
     assert not server.calls
 
 
+@pytest.mark.parametrize(
+    ("line", "query"),
+    [
+        ("search items KR + HAPPY", '"KR + HAPPY"'),
+        ("search items --limit 5 KR - HAPPY --json", '"KR - HAPPY"'),
+        ('profile items KR "HAPPY"', """'KR "HAPPY"'"""),
+        ("compare items KR + HAPPY", '"KR + HAPPY"'),
+    ],
+)
+def test_a_query_in_several_words_is_shown_in_quotes(
+    line: str, query: str, server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*line.split()) == 2
+    assert f"Put the query in quotes: {query}" in capsys.readouterr().err
+    assert not server.calls
+
+
 @pytest.mark.parametrize("expression", ["-red + blue", "-limit", "-where"])
 def test_an_expression_with_a_minus_is_no_option(expression: str, server: ScriptedServer) -> None:
     assert run("search", "items", expression, "--item", "--odd") == 0
@@ -52,3 +71,6 @@ def test_an_expression_with_a_minus_is_no_option(expression: str, server: Script
 def test_what_follows_two_dashes_is_an_expression(server: ScriptedServer) -> None:
     assert run("search", "items", "--", "--red") == 0
     assert server.received("Search")[0].query.expression == "--red"
+    # A command of another package, too.
+    assert run("compare", "items", "--json", "--", "--red") == 0
+    assert server.received("Search")[1].query.expression == "--red"

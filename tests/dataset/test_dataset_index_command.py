@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,20 @@ def write_goods(folder: Path) -> Path:
     return folder / "t.csv"
 
 
+@pytest.mark.parametrize("variable", ["", "search.example:50051"])
+def test_a_folder_in_use_is_told_with_the_server_to_send_to(
+    variable: str, tmp_path: Path, tiny_encoder_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASHIHIKI_SERVER", variable)
+    table = write_table(tmp_path, 1)
+    library = Library(tmp_path / "data", tiny_encoder_bundle)
+    with pytest.raises(FailedPreconditionError) as caught:
+        index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos"))
+    library.close()
+    assert caught.value.reason == "DATA_FOLDER_IN_USE"
+    assert f"--server{variable and ' '}{variable}" in caught.value.remedy
+
+
 def test_the_space_is_fitted_when_the_command_ends(
     tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,7 +81,7 @@ def test_the_space_need_not_be_waited_for(
     options = ["--image-root", str(tmp_path / "photos"), "--facet", "colour", "--facet", "shape"]
     assert not index(table, tmp_path, *options, "--server", served.address, "--no-wait")
     said = capsys.readouterr().err
-    assert "The space is still being fitted to the newest items" in said
+    assert "The space is still being fitted; until it is, the plain sum answers." in said
     assert "columns whose values repeat" not in said
 
 
@@ -78,7 +93,10 @@ def test_one_facet_is_told_to_want_another_space(
     assert not index(table, tmp_path / "data", *options)
     said = capsys.readouterr().err
     assert "The plain sum answers, often badly" in said
-    assert "--space factored" in said
+    again = said.rsplit("which needs one: ", 1)[1]
+    assert again.startswith("tashihiki index c-factored ")
+    assert not command(args=shlex.split(again)[2:], prog_name="index", standalone_mode=False)
+    assert capsys.readouterr().err.endswith("The space is fitted to 36 items.\n")
     assert not index(table, tmp_path / "other", *options, "--space", "factored")
     assert capsys.readouterr().err.endswith("The space is fitted to 36 items.\n")
 
@@ -124,6 +142,60 @@ def test_an_interruption_says_how_far_it_came(
     assert index(table, tmp_path / "data", "--image-root", str(tmp_path / "photos")) == 130
     said = capsys.readouterr().err
     assert said.endswith("interrupted: 64 of 70 photos written; run the same command again\n")
+
+
+def test_what_was_left_out_is_told_before_the_space_is_waited_for(
+    tmp_path: Path,
+    served: Served,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = write_goods(tmp_path)
+    (tmp_path / "photos" / "07.png").write_bytes(b"no picture")
+    options = ["--image-root", str(tmp_path / "photos")]
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Collection, "settle", interrupted)
+    monkeypatch.setattr("tashihiki_server.cli.index.wait_until_fitted", interrupted)
+    for where in (["--server", served.address], []):
+        assert index(table, tmp_path / "alone", *options, *where) == 130
+        said = capsys.readouterr().err
+        assert "35 photos written to c." in said
+        assert "07.png: " in said
+        fitter = "the server" if where else "the next server"
+        assert said.endswith(f"interrupted: 35 of 36 photos written; {fitter} goes on fitting\n")
+
+
+def test_photos_that_do_not_differ_are_told_of(
+    tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_goods(tmp_path)
+    picture = (tmp_path / "photos" / "00.png").read_bytes()
+    for photo in (tmp_path / "photos").iterdir():
+        photo.write_bytes(picture)
+    options = ["--image-root", str(tmp_path / "photos"), "--facet", "colour", "--facet", "shape"]
+    for where in (["--server", served.address], []):
+        assert not index(table, tmp_path / "alone", *options, *where)
+        said = capsys.readouterr().err
+        assert "do not differ enough" in said
+        assert "until eight photos" not in said
+
+
+def test_rare_values_are_named_the_rarest_first(
+    tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_table(tmp_path, 9)
+    text = table.read_text()
+    for number, value in enumerate(["blue", "blue", "green"]):
+        text = text.replace(f"{number}.png,red", f"{number}.png,{value}")
+    table.write_text(text)
+    options = ["--image-root", str(tmp_path / "photos")]
+    for where in (["--server", served.address], []):
+        assert not index(table, tmp_path / "alone", *options, *where)
+        said = capsys.readouterr().err
+        assert "colour: fewer than 5 photos of green (1), blue (2); " in said
 
 
 def test_photos_sent_to_a_server_are_those_of_the_table(

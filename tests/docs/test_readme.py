@@ -36,7 +36,8 @@ def test_the_readme_works_as_written(demo: DemoServer, tmp_path: Path) -> None:
     assert "expression:HAPPY person:KR" in found[0]
     assert "plain sum" in found[2]
     assert (demo.folder / "out.png").read_bytes().startswith(b"\x89PNG")
-    python = run([sys.executable, "-c", query.replace(PORT, demo.port)], demo.folder).splitlines()
+    script = [sys.executable, "-c", query]
+    python = run(script, demo.folder, TASHIHIKI_SERVER=address).splitlines()
     assert len(python) == 5
     assert all("'colour': 'red'" in line for line in python)
     grpcurl.install(tmp_path)

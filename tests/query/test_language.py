@@ -9,6 +9,7 @@ from calls import array, compose, failure, fresh_name, hit_ids, random_picture, 
 from gallery import Gallery, clipped, fill, random_vectors
 from serving import Served
 from tashihiki.v1 import composition_pb2
+from tashihiki_server.vocabulary import Vocabulary
 from tiny_encoder import tiny_embedding
 
 THIS_ITEM = composition_pb2.PLACEHOLDER_THIS_ITEM
@@ -292,6 +293,16 @@ def test_a_value_with_a_sign_that_is_not_quoted_is_told_so(
     assert search(module_served, name, '"t-shirt"').hits
 
 
+def test_of_thousands_of_values_the_one_with_a_sign_is_found_too() -> None:
+    names = ["t-shirt", *(f"value {number}" for number in range(6000))]
+    vocabulary = Vocabulary()
+    for name in names:
+        vocabulary.add({"kind": name})
+    assert [vocabulary.value_name(key) for key in vocabulary.alike("T shirt")] == ["t-shirt"]
+    vocabulary.remove({"kind": 0})
+    assert not vocabulary.alike("T shirt")
+
+
 def test_of_many_items_the_nearest_is_found_too(module_served: Served) -> None:
     labels = {f"shot_{number:04}.jpg": {"colour": "red"} for number in range(300)}
     vectors = dict(zip(labels, random_vectors(300, 22), strict=True))
@@ -300,9 +311,43 @@ def test_of_many_items_the_nearest_is_found_too(module_served: Served) -> None:
         found = failure(lambda wrong=wrong: search(module_served, name, f"item({wrong})"))  # type: ignore[misc]
         assert found.message == f"no item {wrong!r}; did you mean shot_0123.jpg?"
         assert found.candidates == ["shot_0123.jpg"]
-    for wrong in ("portrait_0123.jpg", "x" * 500, "長" * 60):
+    for wrong in ("portrait_0123.jpg", "shot_9999", "x" * 500, "長" * 60):
         found = failure(lambda wrong=wrong: search(module_served, name, f"item({wrong})"))  # type: ignore[misc]
         assert (found.reason, found.details.get("candidates")) == ("UNKNOWN_ITEM", None)
+
+
+def test_a_number_behind_a_dot_is_no_ending(module_served: Served) -> None:
+    labels = {one: {"person": "KA"} for one in ("KA.AN1.39.tiff", "KA.HA2.30.tiff", "sku.0000")}
+    vectors = dict(zip(labels, random_vectors(3, 23), strict=True))
+    name = fill(module_served, fresh_name("dots"), labels, vectors).name
+    for wrong, near in (("KA.AN1.39", "KA.AN1.39.tiff"), ("sku.9999", None)):
+        found = failure(lambda wrong=wrong: search(module_served, name, f"item({wrong})"))  # type: ignore[misc]
+        assert found.details.get("candidates") == near
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("mug, red", "did you mean mug + red?"),
+        ("mug,red", "did you mean mug + red?"),
+        ("2 mug", "did you mean 2 * mug?"),
+        ("not red", "the filter `not colour:red` leaves its items out"),
+        ("mug & red", "'&' does not join terms, at character 5"),
+        ("mug and red", "'and' does not join terms, at character 5"),
+        ("mug, red, wood", "',' does not join terms, at character 9"),
+        ("mug red)", "a parenthesis is not opened"),
+    ],
+)
+def test_what_is_written_for_a_sign_is_told(
+    module_served: Served, shop: Gallery, text: str, told: str
+) -> None:
+    found = failure(lambda: search(module_served, shop.name, text))
+    assert told in f"{found.message} {found.remedy}"
+
+
+def test_a_misspelt_value_behind_a_minus_is_no_sum(module_served: Served, people: Gallery) -> None:
+    found = failure(lambda: search(module_served, people.name, "person:KR -hapy"))
+    assert found.message == "no value hapy; did you mean expression:HAPPY?"
 
 
 @pytest.mark.parametrize("text", ["persn:KR + HAPPY", "-persn:KR", "HAPPY - persn:KR"])

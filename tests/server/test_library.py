@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 
 from server_process import SECONDS, fill_disk, small_disk
+from serving import serving
 from tashihiki.errors import (
     AlreadyExistsError,
     FailedPreconditionError,
@@ -25,6 +27,7 @@ from tashihiki.errors import (
     ResourceExhaustedError,
     TashihikiError,
 )
+from tashihiki.v1 import catalog_pb2
 from tashihiki_server import collection_folders
 from tashihiki_server.catalogue.base import ItemRecord
 from tashihiki_server.durable import sync
@@ -111,6 +114,19 @@ def test_a_deleted_collection_stays_away(open_library: OpenLibrary, tmp_path: Pa
     first.create("faces")
     first.close()
     assert len(open_library().collection("faces")) == 0
+
+
+def test_a_served_collection_that_is_deleted_leaves_the_memory(
+    open_library: OpenLibrary,
+) -> None:
+    first = open_library()
+    first.create("faces").upsert(some_items())
+    first.close()
+    library = open_library()
+    with serving(library) as served:
+        rows = weakref.ref(library.collection("faces").state.rows)
+        served.catalog.DeleteCollection(catalog_pb2.DeleteCollectionRequest(name="faces"))
+        assert rows() is None
 
 
 @pytest.mark.parametrize("left", [".new.faces", ".deleted.faces"])
@@ -378,6 +394,7 @@ def test_an_unknown_encoder_lists_those_there_are(library: Library) -> None:
         library.create("faces", encoder="none such")
     assert caught.value.reason == "UNKNOWN_ENCODER"
     assert "tiny" in caught.value.remedy
+    assert "`tashihiki serve --encoder" in caught.value.remedy
     assert library.collections() == []
 
 

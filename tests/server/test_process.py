@@ -144,9 +144,13 @@ def test_a_port_in_use(tmp_path: Path, tiny_encoder_bundle: Path, server: Server
     assert health(server) == SERVING
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:99999", "no-such-host.invalid:0", "127.0.0.1:x"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:99999", "no-such-host.invalid:0", "foo..bar:0", "127.0.0.1:x"]
+)
 def test_an_address_that_is_none(tmp_path: Path, tiny_encoder_bundle: Path, address: str) -> None:
-    assert address in refused(tmp_path / "data", tiny_encoder_bundle, address)
+    line = refused(tmp_path / "data", tiny_encoder_bundle, address)
+    assert address in line
+    assert "ADDRESS_INVALID" in line
 
 
 def test_a_data_folder_in_use(tmp_path: Path, tiny_encoder_bundle: Path) -> None:

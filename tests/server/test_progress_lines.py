@@ -18,8 +18,8 @@ def test_a_stage_is_one_line_and_one_more_every_ten_seconds() -> None:
         lines.update(done, 2500)
     assert written.getvalue().splitlines() == [
         "embedding [clothes]",
-        "embedding [clothes]: 1,000 of 2,500 after 10 s",
-        "embedding [clothes]: 2,000 of 2,500 after 20 s",
+        "embedding [clothes]: 1,000 of 2,500 after 10 s, about 0:00:15 left",
+        "embedding [clothes]: 2,000 of 2,500 after 20 s, about 0:00:05 left",
     ]
 
 

@@ -76,8 +76,9 @@ def test_both_ways_give_the_same_answer(library: Library) -> None:
         fill(served)
         # Each by itself, since one that has answered before would do so again.
         patient, prompt = (SearchApi(library, Embedder(ImageLimits(), 1)) for _ in range(2))
-        for form in ("all:yes", "item(i03)", "item(i03) - 0.5 * item(i07) + all:yes"):
-            request = search_pb2.SearchRequest(collection="c", query=query(form), limit=12)
+        for form in ("all:yes", "this item", "item(i03)", "item(i03) - 0.5 * item(i07) + all:yes"):
+            asked = query(form, this_item="i03")
+            request = search_pb2.SearchRequest(collection="c", query=asked, limit=12)
             found = prompt.search_at_once(request)
             assert found is not None
             answer = patient.search(request)
@@ -98,6 +99,8 @@ def test_both_ways_give_the_same_answer(library: Library) -> None:
         {"query": query(" + ".join(["all:yes"] * 40))},
         {"query": query("all:yse")},
         {"query": query("item(i01) + item(i02) + item(i03)")},
+        {"query": query("all:yes + item(i99)")},
+        {"query": query("all:yes + this item", this_item="i99")},
         {"query": query("item(i01) - all")},
         {"query": query([term(item_id="i" * 2000)])},
     ],

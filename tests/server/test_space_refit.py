@@ -10,6 +10,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -364,6 +365,36 @@ def test_a_first_fit_that_was_outgrown_is_not_put_in_force(fitting: Collection) 
     fitting.upsert(goods(100, start=45))
     let_go(fitting)
     assert fitted_items(fitting) == 145
+
+
+def test_of_fits_that_are_all_outgrown_the_second_is_put_in_force(fitting: Collection) -> None:
+    first = fitter()
+    fitting.upsert(goods(100, start=45))
+    first.resume()
+    first.wait()
+    second = fitter()
+    second.suspend()
+    fitting.upsert(goods(155, start=145))
+    second.resume()
+    eventually(lambda: fitted_items(fitting) == 145, "a space of the second fit")
+    eventually(lambda: fitted_items(fitting) == 300, "the next fit, without a rest")
+
+
+def test_fits_in_vain_rest_also_when_the_last_one_is_outgrown(
+    library: Library, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refit_module, "REST", 100_000.0)
+    collection = library.create("shop")
+    collection.upsert(goods(9))
+    becomes(collection, "factored")
+    same = embedding({}, 0)
+    # No picture differs from another, whatever its label.
+    alike = [ItemRecord(f"i{n}", {"colour": COLOURS[n % 3]}, embedding=same) for n in range(60)]
+    collection.upsert(alike)
+    eventually(lambda: "no space is fitted" in caplog.text, "a fit in vain")
+    collection.upsert([replace(alike[1], attributes={"colour": "red"})])
+    collection.hold_fits()
+    assert sum("no space is fitted" in line for line in caplog.messages) == 1
 
 
 def test_a_collection_that_has_doubled_is_fitted_without_a_rest(

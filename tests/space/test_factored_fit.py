@@ -17,6 +17,7 @@ from tashihiki_server.space.base import AttributeTerm, Vectors
 from tashihiki_server.space.factored import FactoredFit, FactoredSpace, FitSettings, fit_factored
 from tashihiki_server.space.factored.effects import additive_effects
 from tashihiki_server.space.factored.labels import Labels
+from tashihiki_server.space.factored.shrunk import shrunk
 from tashihiki_server.space.prototype import Prototypes
 from tashihiki_server.space.sum import SumSpace
 from tashihiki_server.vocabulary import AttributeKey
@@ -42,12 +43,17 @@ def metrics(fit: FactoredFit) -> list[Floats]:
 
 
 def by_the_book(data: Labelled, chosen: FitSettings) -> list[Floats]:
-    """The same by definition, with explicit inverses and projections."""
+    """The same by definition, with explicit inverses and projections.
+
+    But for the drawing in of rare values, which `test_shrunk_effects` is about.
+    """
     rows = data.embeddings.astype(np.float64)
     sizes = [int(column.max()) + 1 for column in data.labels.T]
     mean, values = least_squares(rows, data.labels, sizes)
     left = rows - mean - sum(e[data.labels[:, f]] for f, e in enumerate(values))
     variances = (left**2).sum(axis=0) / (len(rows) - 1 - sum(size - 1 for size in sizes))
+    labels = Labels.of(data.labels, tuple(sizes))
+    drawn_in = shrunk(additive_effects(data.embeddings, labels), data.embeddings, labels).values
     result = []
     for facet in range(len(values)):
         counts = np.bincount(data.labels[:, facet])
@@ -55,11 +61,11 @@ def by_the_book(data: Labelled, chosen: FitSettings) -> list[Floats]:
         relevant = np.maximum(ratios - 1, 1e-3 * (ratios.max() - 1)) / (ratios.max() - 1)
         scale = relevant**chosen.relevance / np.sqrt(variances)
         whiten = whitening(left * scale, chosen)
-        own, other = (values[f] * scale @ whiten for f in (facet, 1 - facet))
+        own, other = (drawn_in[f] * scale @ whiten for f in (facet, 1 - facet))
         result.append(scale[:, None] * (whiten @ apart(own, other)))
     scale = 1 / np.sqrt(variances)
     whiten = whitening(left * scale, chosen)
-    white = [effects * scale @ whiten for effects in values]
+    white = [effects * scale @ whiten for effects in drawn_in]
     taken = np.hstack([apart(white[0], white[1]), apart(white[1], white[0])])
     out = np.eye(len(taken)) - taken @ np.linalg.pinv(taken)
     _, _, directions = np.linalg.svd(left * scale @ whiten @ out, full_matrices=False)

@@ -30,6 +30,24 @@ def test_the_epoch_in_which_the_limit_passes_is_the_last(
     assert column.seconds(progress.tasks[0]) == pytest.approx(left)
 
 
+def test_lines_name_step_and_epoch_and_heed_the_limit(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited = TimeLeft(10, 25.0)
+    monkeypatch.setattr("tashihiki_server.cli.progress.SECONDS_BETWEEN_LINES", 0.0)
+    with stages(Console(file=io.StringIO()), limited) as progress:
+        progress(TRAINING, 11, 80)
+        progress(MEASURING, 11, 80)
+    told = ["training", "training: step 11 of 80, epoch 2 of 8, after 0 s"]
+    assert capsys.readouterr().err.splitlines() == [
+        *told,
+        "measuring",
+        "measuring: 11 of 80 after 0 s",
+    ]
+    # The limit passes in the third epoch.
+    assert limited.of_training(done=11, total=80, elapsed=11.0, speed=1.0) == 19.0
+
+
 def test_a_terminal_has_a_bar_for_each_stage(capsys: pytest.CaptureFixture[str]) -> None:
     drawn = io.StringIO()
     with stages(Console(file=drawn, force_terminal=True, width=100)) as progress:

@@ -117,8 +117,11 @@ def test_nothing_is_a_recipe_that_can_win(
 ) -> None:
     train(shapes, "--out", tmp_path, "--epochs", 1, "--learning-rate", 0)
     told = "training did not improve unseen combinations; exported the initial weights"
-    assert told in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert told in out
+    assert "keep the shipped encoder" in out.splitlines()[-1]
     manifest = read_manifest(tmp_path / "encoder")
+    assert manifest.name == tmp_path.name
     assert manifest.training["outcome"] == told
     assert manifest.training["best_epoch"] == 0
     assert (tmp_path / "encoder" / "pictures.txt").read_text() == ""
@@ -192,10 +195,10 @@ def test_weights_are_looked_for_before_photos_are_read(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_photos_and_what_they_can_tell_are_announced(
+def test_the_photos_are_announced_and_a_limit_that_ended_it_is_told(
     shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(shapes, "--out", tmp_path / "run", "--epochs", 0)
+    train(shapes, "--out", tmp_path / "run", "--epochs", 8, "--max-minutes", 0)
     told = capsys.readouterr()
     counts = json.loads((tmp_path / "run" / "encoder" / "manifest.json").read_text())
     pictures = counts["metrics"]["pictures"]
@@ -206,6 +209,7 @@ def test_the_photos_and_what_they_can_tell_are_announced(
     queries = counts["metrics"]["composed"]["queries"]
     assert f"warning: only {queries} combinations to report on" in before
     assert told.err.splitlines() == ["reading", "measuring"]
+    assert "ended by --max-minutes 0 after epoch 0 of 8\n" in told.out
 
 
 def test_a_run_is_not_overwritten(shapes: Path, run: Path) -> None:

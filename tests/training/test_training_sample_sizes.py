@@ -54,9 +54,9 @@ def test_a_small_set_is_told_what_its_own_split_can_tell() -> None:
     scarce, steered, told = warnings(data)
     assert scarce.startswith("f1: fewer than 5 photos to learn from of v1 2, v2 0;")
     assert steered.startswith("only 1 unseen combination to steer by: one of them is 1.00 of")
-    # 1.96 √(½ · ½ / 4)
+    # Wilson's for 2 of 4: 0.15 to 0.85.
     assert told.startswith("only 4 combinations to report on: ")
-    assert "0.49" in told
+    assert "up to 0.70 wide" in told
 
 
 def test_with_a_single_facet_its_values_are_counted() -> None:
@@ -65,3 +65,11 @@ def test_with_a_single_facet_its_values_are_counted() -> None:
     steered, told = warnings(data)
     assert steered.startswith("only 3 values to steer by: one of them is 0.33 of")
     assert told.startswith("only 2 values to report on")
+
+
+def test_no_single_share_is_told_where_facets_weigh_alike() -> None:
+    # No photo has both facets; the score is the mean over the two.
+    codes = np.array([[0, MISSING], [1, MISSING], [MISSING, 0], [MISSING, 1], [MISSING, 2]])
+    data = _data(np.tile(codes, (15, 1)), (2, 3), (slice(0, 45), slice(45, 60), slice(60, 75)))
+    steered, _ = warnings(data)
+    assert steered.startswith("only 5 values to steer by, so ")

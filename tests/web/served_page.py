@@ -27,6 +27,9 @@ PATIENCE_MS = 30_000
 SQUARES = "squares"
 PLAIN = "plain"
 HOSTILE = "hostile"
+INHERITED = "inherited"
+# Names that every object of a browser's language has already.
+INHERITED_FACETS = ("constructor", "__proto__")
 # What runs, if any of it is ever taken for HTML.
 SCRIPT = '"><img src=x onerror="window.broken=1"><script>window.broken=1</script>'
 
@@ -119,11 +122,22 @@ def fill(site: Site) -> None:
         )
         for number in range(4)
     ]
+    # Most are spelt otherwise than the value that they are counted for.
+    inherited = [
+        Item(
+            str(number),
+            image=square(COLOURS[number % 3], "white", number),
+            attributes=dict.fromkeys(INHERITED_FACETS, value),
+        )
+        for number, value in enumerate(["toString", "tostring", "TOSTRING", "other"])
+    ]
     with Client(site.address, timeout=60) as client:
         client.create_collection(PLAIN, space="sum")
         client.upsert(PLAIN, squares)
         client.create_collection(HOSTILE)
         client.upsert(HOSTILE, hostile)
+        client.create_collection(INHERITED, space="sum")
+        client.upsert(INHERITED, inherited)
         client.create_collection(SQUARES)
         client.upsert(SQUARES, squares)
 

@@ -10,14 +10,17 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Dialog, FilePayload, Locator, Page, expect
+from playwright.sync_api import Dialog, FilePayload, Locator, Page, Route, expect
 
 from tashihiki import Client, Item
 from web.served_page import (
     COLOURS,
     COPIES,
     HOSTILE,
+    INHERITED,
+    INHERITED_FACETS,
     PATIENCE_MS,
+    PLAIN,
     SCRIPT,
     SQUARES,
     Site,
@@ -126,9 +129,83 @@ def test_what_led_nowhere_shows_ways_on(site: Site, open_tab: OpenTab) -> None:
     assert len(ids(page, 40)) == 40
     assert in_address(page, "where") == []
     page.goto(address(site, "colour:red", where="metadata.copy < 0"))
-    expect(page.locator("#results-body")).to_contain_text("The filter admits no item.")
+    expect(page.locator("#results-body")).to_contain_text("Nothing that the filter admits is left.")
+    expect(page.locator(".example").first).to_be_visible()
     page.get_by_role("button", name="Search without the filter").click()
     assert {one.split("_")[0] for one in ids(page, 3 * COPIES)} == {"red"}
+
+
+def test_a_query_that_fails_leaves_the_pictures_there(site: Site, open_tab: OpenTab) -> None:
+    page = open_tab(address(site, "redd"))
+    expect(page.locator("#query-failure")).to_be_visible()
+    # Nothing was found before: the sample.
+    assert len(ids(page, 40)) == 40
+    expect(page.get_by_role("heading", name=SQUARES)).to_be_visible()
+    ask(page, "colour:red")
+    expect(page.locator("#query-failure")).to_be_hidden()
+    found = ids(page, 40)
+    for attempt in ("colour:redd", "colour:"):
+        ask(page, attempt)
+        expect(page.locator("#query-failure pre")).to_have_text(attempt)
+        assert ids(page, 40) == found
+        expect(page.locator(".kept")).to_have_count(1)
+        expect(page.locator(".kept .example")).to_have_count(2)
+    # More of the query before would be asked for with the one that fails.
+    expect(page.get_by_role("button", name="More results")).to_have_count(0)
+
+
+def test_a_link_to_a_collection_that_is_none_leads_to_those_there_are(
+    site: Site, open_tab: OpenTab
+) -> None:
+    page = open_tab(address(site, "colour:red", collection="nothing-like-it"))
+    failure = page.locator("#query-failure")
+    expect(failure.locator(".candidate")).to_have_text([HOSTILE, INHERITED, PLAIN, SQUARES])
+    failure.get_by_role("button", name=SQUARES).click()
+    expect(failure).to_be_hidden()
+    expect(page.get_by_role("combobox", name="Collection")).to_have_value(SQUARES)
+    assert {one.split("_")[0] for one in ids(page, 3 * COPIES)} == {"red"}
+
+
+def test_facets_that_come_late_are_not_taken_for_another_collections(
+    site: Site, open_tab: OpenTab
+) -> None:
+    page = open_tab(address(site))
+    ids(page, 40)
+    late: list[Route] = []
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    page.route(f"**/{PLAIN}/facets", hold)
+    choice = page.get_by_role("combobox", name="Collection")
+    with page.expect_request(f"**/{PLAIN}/facets"):
+        choice.select_option(PLAIN)
+    choice.select_option(HOSTILE)
+    assert len(ids(page, 4)) == 4
+    with page.expect_response(f"**/{PLAIN}/facets") as answered:
+        late[0].continue_()
+    answered.value.finished()
+    page.evaluate("fetch('/api/health').then((answer) => answer.text())")
+    expect(page.locator("#facets summary")).to_have_text([SCRIPT])
+    expect(field(page)).to_have_attribute("placeholder", re.compile("script"))
+
+
+def test_names_that_every_object_has_are_names(site: Site, open_tab: OpenTab) -> None:
+    page = open_tab(address(site, collection=INHERITED))
+    # An item is not asked for the value that it has, however it is spelt.
+    asked = page.locator(".example").last
+    shown = asked.locator("img").get_attribute("alt")
+    assert asked.inner_text().endswith("toString") == (shown == "3")
+    page.goto(address(site, "constructor:tostring", INHERITED, **{"only.__proto__": "other"}))
+    assert ids(page, 1) == ["3"]
+    expect(page.locator(".card")).to_have_count(1)
+    page.locator("#filters > summary").click()
+    for facet in INHERITED_FACETS:
+        page.get_by_label(f"Only {facet}: toString").check()
+    expect(page.locator(".card")).to_have_count(3)
+    assert in_address(page, "only.__proto__") == ["other", "toString"]
+    page.get_by_label("Only __proto__: toString").uncheck()
+    expect(page.locator("#results-body")).to_contain_text("Nothing that the filter admits")
 
 
 def test_a_weight_and_a_sign_are_changed_on_the_chip(site: Site, open_tab: OpenTab) -> None:

@@ -22,7 +22,9 @@ from tashihiki import (
     Space,
     ValueSummary,
 )
+from tashihiki.v1 import catalog_pb2, discovery_pb2, maintenance_pb2, search_pb2
 from tashihiki_server.web.address import parse_address
+from tashihiki_server.web.answers import facet_json
 from tashihiki_server.web.completion import complete
 from tashihiki_server.web.page import open_page
 from web.served_page import (
@@ -168,6 +170,31 @@ def test_an_error_says_where_in_what_was_typed(
     error = answer["error"]
     assert (status, error["reason"], error["field"]) == (400, reason, field)
     assert (error["position"], error["length"]) == place
+
+
+CALLS = {
+    method.name
+    for contract in (catalog_pb2, discovery_pb2, maintenance_pb2, search_pb2)
+    for service in contract.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+    # These are words of the page, too.
+    if method.name not in ("Search", "Compose")
+}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/collections/none/facets", f"{OF_SQUARES}/item?id=none", f"{OF_SQUARES}/search"],
+)
+def test_a_remedy_names_nothing_of_the_contract(site: Site, path: str) -> None:
+    _, answer = site.ask(path, {"expression": "none"} if path.endswith("search") else None)
+    remedy = answer["error"]["remedy"]
+    assert remedy
+    assert [call for call in CALLS if call in remedy] == []
+
+
+def test_a_facet_whose_last_value_went_meanwhile_has_no_filter_to_show() -> None:
+    assert facet_json(FacetSummary("colour", (), 3))["filter"] == ""
 
 
 def test_chips_become_the_expression_that_asks_for_the_same(site: Site) -> None:

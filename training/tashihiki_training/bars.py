@@ -45,12 +45,28 @@ class TimeLeft(ProgressColumn):
         """The seconds left, None without a speed."""
         if not task.speed or task.total is None:
             return None
-        last = task.total
-        if self.max_seconds is not None and task.description == TRAINING:
-            spare = max(0.0, self.max_seconds - (task.elapsed or 0.0))
-            reached = task.completed + spare * task.speed
+        if task.description != TRAINING:
+            return (task.total - task.completed) / task.speed
+        return self.of_training(task.completed, task.total, task.elapsed or 0.0, task.speed)
+
+    def of_training(self, done: float, total: float, elapsed: float, speed: float) -> float:
+        """The seconds left of a training.
+
+        Args:
+            done, total: steps.
+            elapsed: seconds.
+            speed: steps per second.
+        """
+        last = total
+        if self.max_seconds is not None:
+            reached = done + max(0.0, self.max_seconds - elapsed) * speed
             last = min(last, math.ceil(reached / self.steps_per_epoch) * self.steps_per_epoch)
-        return (last - task.completed) / task.speed
+        return (last - done) / speed
+
+    def step(self, done: int, total: int) -> str:
+        """Which step of a training is done, in words."""
+        epoch = math.ceil(done / self.steps_per_epoch)
+        return f"step {done:,} of {total:,}, epoch {epoch} of {total // self.steps_per_epoch},"
 
 
 def bar(console: Console, left: ProgressColumn | None = None) -> Progress:
@@ -67,7 +83,7 @@ def bar(console: Console, left: ProgressColumn | None = None) -> Progress:
 
 
 @contextmanager
-def stages(console: Console, left: ProgressColumn | None = None) -> Iterator[Stages]:
+def stages(console: Console, left: TimeLeft | None = None) -> Iterator[Stages]:
     """A bar for each stage, or lines on standard error where the console is no terminal.
 
     Yields what to call with (stage, done, total).
@@ -77,7 +93,7 @@ def stages(console: Console, left: ProgressColumn | None = None) -> Iterator[Sta
 
         def say(stage: str, done: int, total: int) -> None:
             if stage not in lines:
-                lines[stage] = ProgressLines(stage, Console(stderr=True))
+                lines[stage] = _lines(stage, left)
             lines[stage].update(done, total)
 
         yield say
@@ -91,3 +107,10 @@ def stages(console: Console, left: ProgressColumn | None = None) -> Iterator[Sta
             progress.update(tasks[stage], completed=done, total=total)
 
         yield draw
+
+
+def _lines(stage: str, left: TimeLeft | None) -> ProgressLines:
+    console = Console(stderr=True)
+    if stage != TRAINING or left is None:
+        return ProgressLines(stage, console)
+    return ProgressLines(stage, console, place=left.step, left=left.of_training)

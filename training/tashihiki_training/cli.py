@@ -218,8 +218,11 @@ def train(
         typer.Option("--resume", rich_help_panel=RUN, help="Go on with the training in --out."),
     ] = False,
     name: Annotated[
-        str, typer.Option(rich_help_panel=RUN, help="The encoder's name.")
-    ] = "tashihiki",
+        str | None,
+        typer.Option(
+            rich_help_panel=RUN, help="The encoder's name.", show_default="the folder's of --out"
+        ),
+    ] = None,
 ) -> None:
     """Train an encoder so that embeddings of facets can be added, and export it."""
     # torch takes seconds to import; --help should not.

@@ -57,13 +57,13 @@ def run_training(request: TrainingRequest, console: Console | None = None) -> Ma
             settings=settings,
             device=device,
             weights=request.weights,
-            name=request.name,
+            name=request.encoder_name,
             resume=request.resume,
             max_seconds=None if request.max_minutes is None else request.max_minutes * 60,
         )
         left_out = dataset.skipped + pictures.unreadable
         manifest = _train(plan, data, left_out, console)
-    _conclude(manifest, folder, left_out, console)
+    _conclude(manifest, folder, left_out, request.max_minutes, console)
     return manifest
 
 
@@ -117,15 +117,17 @@ def _train(plan: Plan, data: TrainingData, left_out: list[Skipped], console: Con
             done += 1
             progress(TRAINING, done, total)
 
-        def epoch(entry: Entry) -> None:
+        def begins(epoch: int) -> None:
             nonlocal done
-            done = entry["epoch"] * steps
+            done = (epoch - 1) * steps
+
+        def epoch(entry: Entry) -> None:
             console.print(_line(entry))
 
         def measured(embedded: int, pictures: int) -> None:
             progress(MEASURING, embedded, pictures)
 
-        return train(plan, data, left_out, Observer(step, epoch, measured))
+        return train(plan, data, left_out, Observer(step, epoch, measured, begins))
 
 
 def _announce(data: TrainingData, console: Console) -> None:
@@ -165,7 +167,11 @@ def _steered(measured: dict[str, Any]) -> str:
 
 
 def _conclude(
-    manifest: Manifest, folder: RunFolder, left_out: list[Skipped], console: Console
+    manifest: Manifest,
+    folder: RunFolder,
+    left_out: list[Skipped],
+    max_minutes: float | None,
+    console: Console,
 ) -> None:
     for skipped in left_out[:MOST_LISTED]:
         console.print(f"left out: {skipped.path}: {skipped.why}")
@@ -173,8 +179,23 @@ def _conclude(
         console.print(f"… and {len(left_out) - MOST_LISTED} more, {len(left_out)} in all")
     for line in _reported(manifest.metrics):
         console.print(line)
+    if max_minutes is not None and _cut_short(manifest.training):
+        epochs = f"{manifest.training['epochs_run']} of {manifest.training['settings']['epochs']}"
+        console.print(f"ended by --max-minutes {max_minutes:g} after epoch {epochs}")
     console.print(manifest.training["outcome"])
     console.print(f"encoder {manifest.fingerprint} written to {folder.encoder}")
+    if manifest.training["epochs_run"] and not manifest.training["best_epoch"]:
+        console.print(
+            "nothing was learnt that helps with other photos: keep the shipped encoder, or train"
+            " on more photos or with a lower --learning-rate"
+        )
+
+
+def _cut_short(training: dict[str, Any]) -> bool:
+    """Whether neither the epochs were over nor patience had run out."""
+    settings, epochs = training["settings"], training["epochs_run"]
+    waited: int = epochs - training["best_epoch"]
+    return bool(epochs < settings["epochs"] and waited < settings["patience"])
 
 
 def _reported(metrics: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ class TrainingRequest(CatalogueOptions):
 
     Attributes:
         overrides: settings that differ from the preset's.
+        name: of the encoder; None for that of the folder `out`.
     """
 
     out: Path
@@ -27,7 +28,12 @@ class TrainingRequest(CatalogueOptions):
     device: str = "auto"
     max_minutes: float | None = None
     resume: bool = False
-    name: str = "tashihiki"
+    name: str | None = None
+
+    @property
+    def encoder_name(self) -> str:
+        """What the encoder is called."""
+        return self.name or self.out.resolve().name
 
     @property
     def settings(self) -> Settings:

@@ -39,20 +39,26 @@ def warnings(data: TrainingData) -> Iterator[str]:
     )
     kind, queries = _steering(train, steering)
     if len(queries) < FEW_QUERIES:
+        # The score of values is the mean over facets, which may have unlike numbers of them.
+        alike = len(queries) and (kind != "value" or train.shape[1] == 1)
+        share = 1 / len(queries) if alike else 0.0
         yield (
             f"only {_number(len(queries), kind)} to steer by"
-            + (f": one of them is {1 / len(queries):.2f} of the score" if len(queries) else "")
+            + (f": one of them is {share:.2f} of the score" if share else "")
             + ", so an epoch that seems better may be chance"
         )
     kind, queries = _reported(train, reported)
     if len(queries) < FEW_QUERIES:
-        # Of a normal approximation, where the half is the widest.
-        half = 1.96 * sqrt(0.25 / len(queries)) if len(queries) else 0.0
         yield f"only {_number(len(queries), kind)} to report on" + (
-            f": a 95 % interval of their recall is up to {half:.2f} wide on either side"
+            f": a 95 % interval of their recall is up to {_widest(len(queries)):.2f} wide"
             if len(queries)
             else ""
         )
+
+
+def _widest(queries: int) -> float:
+    """The width of Wilson's 95 % interval of a share, at a half, where it is the widest."""
+    return 1.96 / sqrt(queries + 1.96**2)
 
 
 def _scarce(data: TrainingData) -> Iterator[str]:

@@ -38,11 +38,13 @@ class Observer:
         step: told after every step.
         epoch: told after every epoch, with its entry in the history.
         measured: told how many pictures of a measurement are embedded, of how many.
+        begins: told the number of each epoch before its first step.
     """
 
     step: Callable[[], None] = lambda: None
     epoch: Callable[[Entry], None] = lambda entry: None
     measured: Callable[[int, int], None] = lambda done, total: None
+    begins: Callable[[int], None] = lambda epoch: None
 
 
 @dataclass
@@ -139,6 +141,7 @@ class Trainer:
 
     def _epoch(self, epoch: int) -> None:
         began = time.monotonic()
+        self.observer.begins(epoch)
         # Everything random hangs on seed and epoch alone, so an interrupted training goes on
         # as if it had not been.
         torch.manual_seed(self.settings.seed * 1_000_003 + epoch)

@@ -18,6 +18,14 @@ USAGE = 2
 INTERRUPTED = 130
 
 
+class WrongUsage(typer.BadParameter):
+    """Told without the name of a parameter, since no value is at fault."""
+
+    def format_message(self) -> str:
+        """The message alone."""
+        return self.message
+
+
 @contextmanager
 def reporting(
     expression: str = "",

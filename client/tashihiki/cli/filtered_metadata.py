@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# As in the filter language: `metadata.price`, `metadata.size."unit cm"`.
+# As in the filter language: `metadata.price`, `metadata.size."unit cm"`. What stands in quotes is
+# taken first: it is a value, whatever it says.
 _PATH = re.compile(
-    r"""(?<![^\s(])metadata((?:\.(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s.,:：=()"'<>!]+))+)""",
+    r""""(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|“[^”]*”"""
+    r"""|(?<![^\s(])metadata((?:\.(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^\s.,:：=()"'<>!]+))+)""",
     re.IGNORECASE,
 )
 _KEY = re.compile(r"""\.("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[^."']+)""")
@@ -19,6 +21,7 @@ def filtered_paths(where: str | None) -> dict[str, tuple[str, ...]]:
     return {
         found[0]: tuple(map(_unquoted, _KEY.findall(found[1])))
         for found in _PATH.finditer(where or "")
+        if found[1] is not None
     }
 
 

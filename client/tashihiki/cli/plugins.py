@@ -41,7 +41,6 @@ _PANELS = {
 }
 # Packages that no extra is called after.
 _EXTRAS = {"tashihiki_evaluation": "training"}
-_PASS_THROUGH = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 
 def installed_commands() -> list[EntryPoint]:
@@ -60,7 +59,6 @@ def add_commands(app: typer.Typer, entries: Iterable[EntryPoint]) -> None:
             rich_help_panel=_PANELS.get(entry.name),
             # The command's own --help answers, not one for this shell around it.
             add_help_option=False,
-            context_settings=_PASS_THROUGH,
         )(_delegate(entry))
 
 
@@ -76,6 +74,11 @@ class PluginCommand(TyperCommand):
             ModuleNotFoundError: a package that it needs is not installed.
         """
         return _load(self.entry)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Leaves every word to the command itself, `--` among them."""
+        ctx.args = list(args)
+        return args
 
     def make_context(
         self,

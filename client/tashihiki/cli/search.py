@@ -12,6 +12,7 @@ import typer
 
 from tashihiki.cli.completion import facet_names
 from tashihiki.cli.failure import reporting
+from tashihiki.cli.fitted_space import SpaceState, note_on_sum, remark_on_answers
 from tashihiki.cli.missing_metadata import missing_metadata
 from tashihiki.cli.options import (
     DEFAULT_SERVER,
@@ -29,7 +30,7 @@ from tashihiki.cli.search_report import (
     print_understood,
     search_json,
 )
-from tashihiki.cli.sheet_file import Open, Sheet, lasting_file, sheet_wanted, show
+from tashihiki.cli.sheet_file import Open, Sheet, hand_over, lasting_file, sheet_wanted
 from tashihiki.cli.terminal_pictures import Pictures, painter
 from tashihiki.client import Client
 from tashihiki.errors import TashihikiError
@@ -199,7 +200,7 @@ def search(
                 print_json(search_json(result))
                 continue
             if number == 0:
-                print_understood(result, is_fitting=_is_fitting(client, collection))
+                print_understood(result, _remark(client, collection))
                 told = "" if result.hits else _no_hits(client, collection, where)
                 console().print(told, soft_wrap=True)
             if paint is not None:
@@ -215,16 +216,18 @@ def search(
             cards = operand_cards(client, collection, result, shown_as)
             path = sheet or lasting_file()
             write_sheet(path, expression, cards, [Part("", hit_cards(result))])
-            if opened:
-                show(path)
+            hand_over(path, opened=opened)
 
 
-def _is_fitting(client: Client, collection: str) -> bool:
+def _remark(client: Client, collection: str) -> str:
     try:
-        return client.get_collection(collection).space_pending
+        space = SpaceState.of(client.get_collection(collection))
     except TashihikiError:
         # The answer is there; what is said beside it must not take it away.
-        return False
+        return ""
+    if note := note_on_sum(space):
+        typer.echo(note, err=True)
+    return remark_on_answers(space)
 
 
 def _no_hits(client: Client, collection: str, where: str | None) -> str:

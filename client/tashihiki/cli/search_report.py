@@ -22,8 +22,8 @@ _GAP = 2
 _INDENT = 3
 
 
-def print_understood(result: SearchResult, *, is_fitting: bool = False) -> None:
-    """How the query was understood, and whether its answer may change as a space is fitted."""
+def print_understood(result: SearchResult, remark: str = "") -> None:
+    """How the query was understood, and a remark on its answer."""
     out = console()
     _print_terms(out, result)
     if _has_blocks(result):
@@ -31,10 +31,8 @@ def print_understood(result: SearchResult, *, is_fitting: bool = False) -> None:
         out.print(f"blocks: {blocks}", soft_wrap=True)
     summary = f"norm {result.norm:.3f}, generation {result.generation}, route {result.route.value}"
     out.print(summary, soft_wrap=True)
-    if is_fitting:
-        out.print(
-            "the space is being fitted to the newest items; answers may change", soft_wrap=True
-        )
+    if remark:
+        out.print(remark, soft_wrap=True)
 
 
 def print_hits(result: SearchResult, first_rank: int = 1, where: str | None = None) -> None:
@@ -146,8 +144,7 @@ def _is_reranked(result: SearchResult) -> bool:
 def _row(
     rank: int, hit: Hit, result: SearchResult, reranked: bool, filtered: Sequence[str]
 ) -> list[str]:
-    posterior = "" if hit.posterior is None else f"{hit.posterior:.3f}"
-    shares = [posterior] if reranked else []
+    shares = [_posterior_text(hit.posterior)] if reranked else []
     if _has_blocks(result):
         pairs = zip(result.blocks, hit.blocks, strict=True)
         shares += [f"{share.similarity:+.3f}" for block, share in pairs if block.weight]
@@ -156,6 +153,13 @@ def _row(
     similarity = f"{hit.similarity:.4f}"
     attributes = attribute_text(hit.attributes)
     return [str(rank), printable(hit.id), similarity, *shares, *filtered, attributes]
+
+
+def _posterior_text(posterior: float | None) -> str:
+    if posterior is None:
+        return ""
+    # The order of hits is that of the logarithms: what is tiny differs too.
+    return f"{posterior:.0e}" if 0 < posterior < 0.0005 else f"{posterior:.3f}"
 
 
 def _columns_that_fit(widths: Sequence[int], room: int) -> int:

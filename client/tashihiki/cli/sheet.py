@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from tashihiki.cli.typefaces import Typeface, in_words, typeface_of, typefaces_for
+from tashihiki.cli.typefaces import Typeface, in_words, runs, typeface_of, typefaces_for
 from tashihiki.cli.wording import MINUS
 from tashihiki.client import Client
 from tashihiki.errors import FailedPreconditionError
@@ -165,14 +165,33 @@ class _Pen:
     def write(self, corner: tuple[int, int], text: str, size: int, width: int) -> None:
         text = _plain(text)
         typeface = typeface_of(text, self.typefaces)
-        font = typeface.font(size)
         # In large sizes Pillow's own font has hardly a space.
         gap = "  " if size >= 20 and not typeface.file else " "
         text = gap.join(text.split())
         shown = text
-        while shown and self.draw.textlength(_ellipsis(shown, text), font=font) > width:
+        while shown and self._length(_ellipsis(shown, text), size) > width:
             shown = shown[:-1]
-        self.draw.text(corner, _ellipsis(shown, text), fill=_INK, font=font)
+        left, top = corner
+        baseline = top + typeface.font(size).getmetrics()[0]
+        at = float(left)
+        pieces = runs(_ellipsis(shown, text), self.typefaces)
+        for one, run in pieces:
+            font = one.font(size)
+            # A piece that begins with Hebrew shall not turn around the words after it.
+            ltr = len(pieces) > 1 and font.layout_engine == ImageFont.Layout.RAQM
+            self.draw.text(
+                (at, baseline),
+                run,
+                fill=_INK,
+                font=font,
+                anchor="ls",
+                direction="ltr" if ltr else None,
+            )
+            at += self.draw.textlength(run, font=font)
+
+    def _length(self, text: str, size: int) -> float:
+        pieces = runs(text, self.typefaces)
+        return sum(self.draw.textlength(run, font=one.font(size)) for one, run in pieces)
 
 
 def _plain(text: str) -> str:

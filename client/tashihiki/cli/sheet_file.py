@@ -1,4 +1,4 @@
-"""The file that a contact sheet is drawn into, and showing it."""
+"""The file that a contact sheet is drawn into, and who is told of it."""
 
 from __future__ import annotations
 
@@ -52,13 +52,15 @@ def lasting_file() -> Path:
     return Path(name)
 
 
-def show(sheet: Path) -> None:
-    """Opens the sheet in the desktop's viewer.
+def hand_over(sheet: Path, *, opened: bool) -> None:
+    """Says where the sheet is, and opens it in the desktop's viewer if that is wanted.
 
     Raises:
         typer.Exit: where there is none.
     """
     typer.echo(f"sheet: {sheet}", err=True)
+    if not opened:
+        return
     # Without a desktop xdg-open may start a browser in this terminal.
     if _has_desktop(os.environ) and typer.launch(str(sheet), wait=_launcher_returns()) == 0:
         return

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from tashihiki.cli.completion import snapshot_names, snapshot_sources
 from tashihiki.cli.failure import reporting
+from tashihiki.cli.fitted_space import space_text, wait_until_fitted
 from tashihiki.cli.options import (
     DEFAULT_LONG_TIMEOUT,
     DEFAULT_SERVER,
@@ -47,7 +49,18 @@ OneCollection = Annotated[
         autocompletion=snapshot_sources,
     ),
 ]
-Target = Annotated[str, typer.Argument(help="Name of the collection to make.")]
+Target = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        help="Name of the collection to make; the snapshot's if left out.",
+        show_default=False,
+    ),
+]
+Wait = Annotated[
+    bool,
+    typer.Option("--wait/--no-wait", help="Wait until the space is fitted, ten minutes at most."),
+]
 
 
 @app.command()
@@ -108,24 +121,32 @@ def delete(
         client.delete_snapshot(collection, name)
 
 
-@app.command()
+@app.command(epilog="tashihiki snapshot restore items monday items-of-monday")
 def restore(
     collection: Source,
     name: SnapshotName,
-    target: Target,
+    target: Target = "",
+    wait: Wait = True,
     server: Server = DEFAULT_SERVER,
     timeout: LongTimeout = DEFAULT_LONG_TIMEOUT,
 ) -> None:
-    """Make a new collection of a snapshot, once its checksums are found to hold."""
-    with (
-        reporting(),
-        Client(server, timeout=timeout) as client,
-        progress_bar("restoring") as progress,
-    ):
-        made = client.restore_snapshot(
-            collection, name, target, progress=lambda share: progress(share, 1), timeout=timeout
-        )
-    console().print(printable(f"{made.name}: {made.item_count} items"), soft_wrap=True)
+    """Make a new collection of a snapshot, once its checksums are found to hold.
+
+    Ends when the space is fitted to it, so that the first answers are the lasting ones.
+    """
+    with reporting(), Client(server, timeout=timeout) as client:
+        with progress_bar("restoring") as progress:
+            made = client.restore_snapshot(
+                collection,
+                name,
+                target or collection,
+                progress=lambda share: progress(share, 1),
+                timeout=timeout,
+            )
+        console().print(printable(f"{made.name}: {made.item_count} items"), soft_wrap=True)
+        told = Console(stderr=True, soft_wrap=True, markup=False, emoji=False, highlight=False)
+        if text := space_text(wait_until_fitted(client, made.name, told, wait=wait)):
+            told.print(text)
 
 
 def _json(snapshot: Snapshot) -> dict[str, Any]:

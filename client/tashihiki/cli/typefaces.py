@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 
 from PIL import ImageFont
 
@@ -28,8 +29,6 @@ _TRIED_SIZE = 16
 _SECONDS = 10.0
 _CJK_NAMES = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "IDEOGRAPHIC", "FULLWIDTH")
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
 
 @dataclass(frozen=True)
 class Typeface:
@@ -43,7 +42,7 @@ class Typeface:
     file: str = ""
     number: int = 0
 
-    def font(self, size: int) -> Font:
+    def font(self, size: int) -> ImageFont.FreeTypeFont:
         """The font in a size in pixels.
 
         Raises:
@@ -76,6 +75,14 @@ def typefaces_for(texts: Iterable[str]) -> tuple[list[Typeface], set[str]]:
 def typeface_of(text: str, typefaces: Sequence[Typeface]) -> Typeface:
     """The first of the typefaces that has most of a text."""
     return min(typefaces, key=lambda one: len(one.lacks(text)))
+
+
+def runs(text: str, typefaces: Sequence[Typeface]) -> list[tuple[Typeface, str]]:
+    """A text in pieces, each in a typeface that has it, as much as can be in the one of most."""
+    most = typeface_of(text, typefaces)
+    ordered = [most, *typefaces]
+    pieces = groupby(text, key=lambda one: typeface_of(one, ordered))
+    return [(typeface, "".join(piece)) for typeface, piece in pieces]
 
 
 def in_words(missing: Iterable[str]) -> str:
@@ -120,9 +127,11 @@ def _opens(typeface: Typeface) -> bool:
 
 
 @lru_cache(maxsize=32)
-def _font(typeface: Typeface, size: int) -> Font:
+def _font(typeface: Typeface, size: int) -> ImageFont.FreeTypeFont:
     if not typeface.file:
-        return ImageFont.load_default(size)
+        font = ImageFont.load_default(size)
+        assert isinstance(font, ImageFont.FreeTypeFont)  # As each of a given size is.
+        return font
     return ImageFont.truetype(typeface.file, size, index=typeface.number)
 
 
@@ -134,6 +143,6 @@ def _has(typeface: Typeface, character: str) -> bool:
     return _drawn(font, character) != _drawn(font, _NO_CHARACTER)
 
 
-def _drawn(font: Font, character: str) -> tuple[tuple[int, int], bytes]:
+def _drawn(font: ImageFont.FreeTypeFont, character: str) -> tuple[tuple[int, int], bytes]:
     mask = font.getmask(character)
     return mask.size, bytes(mask)

@@ -1,24 +1,17 @@
-"""Options that a command does not have, and which one was meant."""
+"""Words that a command does not take, and what was meant."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any
 
-import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
 
 from tashihiki.cli.configuration.names import Command
+from tashihiki.cli.failure import WrongUsage
 from tashihiki.cli.output import printable
-
-
-class UnknownOption(typer.BadParameter):
-    """Wrong usage, told as Typer tells of an option that is not there."""
-
-    def format_message(self) -> str:
-        """The message alone, since no value is at fault."""
-        return self.message
 
 
 class SignedCommand(TyperCommand):
@@ -30,15 +23,18 @@ class SignedCommand(TyperCommand):
         """Reads the words of a command.
 
         Raises:
-            UnknownOption: one begins with two dashes and is no option, or with one where there is
-                no room for another argument.
+            WrongUsage: one begins with two dashes and is no option, or there is no room for
+                another argument.
         """
         if not ctx.resilient_parsing:
             arguments = list(self._arguments(ctx, args))
             places = sum(isinstance(parameter, TyperArgument) for parameter in self.params)
             for word in arguments if len(arguments) > places else ():
                 if word.startswith("-") and _meant(word, self):
-                    raise UnknownOption(_told(word, self), ctx)
+                    raise WrongUsage(_told(word, self), ctx)
+            if len(arguments) > places:
+                query = printable(" ".join(arguments[places - 1 :]))
+                raise WrongUsage(f"Put the query in quotes: {_in_quotes(query)}", ctx)
         rest: list[str] = super().parse_args(ctx, args)
         return rest
 
@@ -50,9 +46,14 @@ class SignedCommand(TyperCommand):
             elif not word.startswith("--"):
                 yield word
             elif (name := word.partition("=")[0]) not in _options(self):
-                raise UnknownOption(_told(name, self), ctx)
+                raise WrongUsage(_told(name, self), ctx)
             elif name == word and _takes_value(_options(self)[name]):
                 next(words, None)
+
+
+def _in_quotes(query: str) -> str:
+    # A shell reads these between double quotes too.
+    return shlex.quote(query) if set('"$`\\!') & set(query) else f'"{query}"'
 
 
 def name_what_was_meant(error: Exception) -> None:

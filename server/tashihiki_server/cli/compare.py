@@ -30,7 +30,7 @@ from tashihiki.cli.search import (
     ThisItem,
     bindings,
 )
-from tashihiki.cli.sheet_file import Open, Sheet, lasting_file, sheet_wanted, show
+from tashihiki.cli.sheet_file import Open, Sheet, hand_over, lasting_file, sheet_wanted
 from tashihiki.cli.unknown_options import SignedCommand
 from tashihiki.client import Client
 from tashihiki_server.cli.comparison import Comparison, Side
@@ -110,8 +110,7 @@ def compare(
             with reporting():
                 path = sheet or lasting_file()
                 _draw(path, expression, client, collection, comparison, answer, pictures)
-                if opened:
-                    show(path)
+                hand_over(path, opened=opened)
 
 
 def _plain_sum(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,16 @@ import typer
 from rich.console import Console
 
 from tashihiki.cli.failure import FAILED
-from tashihiki.cli.options import checked_address
-from tashihiki.cli.output import printable
-from tashihiki_server.cli.fitted_space import (
+from tashihiki.cli.fitted_space import (
     SpaceState,
+    enough_labels,
     fitting_text,
     space_text,
     wait_until_fitted,
 )
+from tashihiki.cli.options import checked_address
+from tashihiki.cli.output import printable
+from tashihiki_server.cli.rare_values import rare_values
 
 if TYPE_CHECKING:
     from tashihiki import Client
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from tashihiki_server.collection.collection import Collection
     from tashihiki_server.dataset import Aliases, Dataset, Photo, Skipped
     from tashihiki_server.indexing import Indexed
-    from tashihiki_server.vocabulary import Alias
+    from tashihiki_server.vocabulary import Alias, Vocabulary
 
 app = typer.Typer(add_completion=False)
 # Panels of the help.
@@ -36,6 +39,7 @@ WHERE = "Where to"
 TABLE = "Photos and labels"
 NEW = "A collection that is made"
 MAX_SHOWN = 20
+_NOT_AGAIN = ("collection", "source", "space", "wait")
 CALLS = 2
 
 
@@ -45,16 +49,18 @@ class _Tally:
 
     Attributes:
         total: photos.
-        written: of them.
-        is_fitting: whether all are written, and only the space is waited for.
+        fitter: who goes on with the space when nobody waits for it.
+        written: of the photos.
+        is_fitting: whether only the space is waited for.
     """
 
     total: int
+    fitter: str
     written: int = 0
     is_fitting: bool = False
 
-    def add(self, count: int) -> None:
-        self.written += count
+    def count(self, indexed: Indexed) -> None:
+        self.written = indexed.written
 
 
 @app.command(
@@ -63,6 +69,7 @@ class _Tally:
     " --alias jaffe"
 )
 def index(
+    context: typer.Context,
     collection: Annotated[str, typer.Argument(help="Made if it is not there.")],
     source: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet file, or folder of photos.")],
     data: Annotated[
@@ -145,19 +152,37 @@ def index(
     )
     console = _console()
     _announce(console, dataset)
-    with _interruptible(_Tally(len(dataset.photos)), console) as tally:
+    tally = _Tally(len(dataset.photos), "the next server" if server is None else "the server")
+
+    def all_written(indexed: Indexed) -> None:
+        # Before the space is waited for, which may end early.
+        tally.is_fitting = True
+        _report(console, collection, indexed, dataset.skipped)
+        _report_facets(console, dataset)
+
+    with _interruptible(tally, console):
         if server is not None:
             with _connected(server) as client:
                 _make(client, collection, encoder, space, aliases)
                 indexed = _upsert(client, collection, dataset.photos, tally)
-                tally.is_fitting = True
+                all_written(indexed)
                 fitted = wait_until_fitted(client, collection, console, wait=wait)
+                counts = {
+                    one.facet: {value.value: value.member_count for value in one.values}
+                    for one in client.attributes(collection)
+                }
         else:
-            indexed, fitted = _write(data, collection, encoder, space, dataset, aliases, tally)
-    _report(console, collection, indexed, dataset.skipped)
-    _report_facets(console, dataset)
-    if text := space_text(fitted):
-        console.print(text)
+            with _opened(data, collection, encoder, space, aliases) as target:
+                indexed = fill(target, dataset, tally.count, all_written)
+                counts = _counts_of(target.vocabulary)
+                fitted = _space_of(target, counts)
+    for line in rare_values(counts):
+        console.print(printable(line))
+    if server is None and fitted.pending:
+        # Nothing runs any more: what was waited for has failed.
+        console.print("The space could not be fitted; a server that opens the folder tries again.")
+    elif text := space_text(fitted, _anew(context, collection)):
+        console.print(printable(text))
     if not indexed.written:
         raise typer.Exit(FAILED)
 
@@ -177,17 +202,14 @@ def _announce(console: Console, dataset: Dataset) -> None:
 
 
 @contextmanager
-def _interruptible(tally: _Tally, console: Console) -> Iterator[_Tally]:
+def _interruptible(tally: _Tally, console: Console) -> Iterator[None]:
     try:
-        yield tally
+        yield
     except KeyboardInterrupt:
-        if tally.is_fitting:
-            console.print("interrupted: the photos are written; the server goes on fitting")
-            raise
-        console.print(
-            f"interrupted: {tally.written} of {_photos(tally.total)} written; "
-            "run the same command again"
+        then = (
+            f"{tally.fitter} goes on fitting" if tally.is_fitting else "run the same command again"
         )
+        console.print(f"interrupted: {tally.written} of {_photos(tally.total)} written; {then}")
         raise
 
 
@@ -195,18 +217,38 @@ def _photos(count: int) -> str:
     return "1 photo" if count == 1 else f"{count} photos"
 
 
-def _write(
-    data: Path,
-    name: str,
-    encoder: Path | None,
-    space: SpaceKind | None,
-    dataset: Dataset,
-    aliases: Aliases,
-    tally: _Tally,
-) -> tuple[Indexed, SpaceState]:
+def _anew(context: typer.Context, name: str) -> str:
+    """The command again, for a collection that one facet is enough for."""
+    words = ["tashihiki", "index", f"{name}-factored", str(context.params["source"])]
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "")
+        if option.name in _NOT_AGAIN or given is None or given.name != "COMMANDLINE":
+            continue
+        value = context.params[option.name or ""]
+        for one in value if isinstance(value, list | tuple) else [value]:
+            words += [max(option.opts, key=len), str(one)]
+    return shlex.join([*words, "--space", "factored"])
+
+
+@contextmanager
+def _opened(
+    data: Path, name: str, encoder: Path | None, space: SpaceKind | None, aliases: Aliases
+) -> Iterator[Collection]:
+    """The collection in the data folder, made if it is not there."""
+    from tashihiki.errors import FailedPreconditionError
     from tashihiki_server.library import SHIPPED_ENCODER, Library
 
-    library = Library(data, encoder or SHIPPED_ENCODER, go_on=False)
+    try:
+        library = Library(data, encoder or SHIPPED_ENCODER, go_on=False)
+    except FailedPreconditionError as error:
+        address = os.environ.get("TASHIHIKI_SERVER")
+        if error.reason == "DATA_FOLDER_IN_USE" and address:
+            # Other commands take it from there, so nobody thinks of naming it.
+            error.remedy = (
+                f"Add --server {shlex.quote(address)}, the server of TASHIHIKI_SERVER, to send it"
+                " the photos, or choose another folder with --data."
+            )
+        raise
     try:
         if name in library:
             target = library.collection(name)
@@ -214,10 +256,30 @@ def _write(
             _check_space(name, target.settings.space, space)
         else:
             target = library.create(name, space=space or "auto", aliases=aliases_of(aliases))
-        indexed = fill(target, dataset, tally.add)
-        return indexed, SpaceState.of(target)
+        yield target
     finally:
         library.close()
+
+
+def _counts_of(vocabulary: Vocabulary) -> dict[str, dict[str, int]]:
+    return {
+        vocabulary.facet_name(facet): {
+            vocabulary.value_name(key): vocabulary.count(key) for key in vocabulary.keys(facet)
+        }
+        for facet in sorted(vocabulary.facets())
+    }
+
+
+def _space_of(collection: Collection, counts: Mapping[str, Mapping[str, int]]) -> SpaceState:
+    fit = collection.diagnostics
+    asked = collection.settings.space
+    return SpaceState(
+        asked,
+        collection.state.space.kind,
+        collection.space_pending,
+        0 if fit is None else fit.items,
+        enough_labels(asked, [list(values.values()) for values in counts.values()]),
+    )
 
 
 def _connected(server: str) -> Client:
@@ -262,7 +324,7 @@ def _upsert(client: Client, name: str, photos: Sequence[Photo], tally: _Tally) -
             indexed.skipped += [Skipped(paths[fault.id], fault.error.message) for fault in faults]
             indexed.written += result.count
             indexed.unchanged += result.unchanged_count
-            tally.add(result.count)
+            tally.count(indexed)
             progress(indexed.written + len(indexed.skipped), len(photos))
     return indexed
 
@@ -288,7 +350,10 @@ def _check_space(name: str, made_with: str, space: SpaceKind | None) -> None:
             f"the collection {name} was made with the space {made_with}",
             reason="SPACE_MISMATCH",
             field="space",
-            remedy="Leave --space out, or index into a new collection.",
+            remedy=(
+                "Leave --space out, index into a new collection, or delete this one first: "
+                f"`tashihiki delete {shlex.quote(name)}`, which a server does."
+            ),
         )
 
 
@@ -304,14 +369,18 @@ def aliases_of(aliases: Aliases) -> tuple[Alias, ...]:
 
 
 def fill(
-    collection: Collection, dataset: Dataset, advanced: Callable[[int], None] = lambda count: None
+    collection: Collection,
+    dataset: Dataset,
+    advanced: Callable[[Indexed], None] = lambda indexed: None,
+    all_written: Callable[[Indexed], None] = lambda indexed: None,
 ) -> Indexed:
     """Indexes a dataset with a progress bar, until space and index are of all of it.
 
     Args:
         collection: that takes it.
         dataset: the photos.
-        advanced: told the size of each batch.
+        advanced: told after each batch what has come of it all so far.
+        all_written: told what came of it before the space is waited for.
     """
     from tashihiki_server.cli.progress import counting
     from tashihiki_server.encoder.embedder import Embedder
@@ -320,19 +389,18 @@ def fill(
 
     threads = len(os.sched_getaffinity(0))
     embedder = Embedder(ImageLimits(), 1)
-    total, done = len(dataset.photos), 0
+    total = len(dataset.photos)
     with counting(f"indexing {collection.settings.name}") as progress:
 
-        def batch_done(count: int) -> None:
-            nonlocal done
-            done += count
-            progress(done, total)
-            advanced(count)
+        def batch_done(indexed: Indexed) -> None:
+            progress(indexed.written + len(indexed.skipped), total)
+            advanced(indexed)
 
         indexed = index_photos(
             dataset.photos, collection, embedder, threads=threads, advanced=batch_done
         )
     embedder.close()
+    all_written(indexed)
     if collection.space_pending:
         _console().print(fitting_text(len(collection)))
     collection.settle()

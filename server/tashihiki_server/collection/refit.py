@@ -140,6 +140,7 @@ class Refit:
         self._written = _Written()
         self._in_vain: int | None = None
         self._failing = False
+        self._thrown_away = False
         self._held = False
         self._growth = Growth()
         self.task = Task(
@@ -239,7 +240,6 @@ class Refit:
         self._failing = True
         try:
             outgrown = self._fit()
-            self._failing = False
         except (ProcessFailedError, OSError, TashihikiError) as error:
             if self._gallery.closed:
                 return 0.0
@@ -276,15 +276,19 @@ class Refit:
             with gallery.lock:
                 if gallery.closed:
                     return False
-                if self._stored is None and self._outgrows(snapshot.basis):
-                    logger.info("%s: a first fit was outgrown meanwhile", gallery.name)
-                    return True
+                # Once: where every fit is outgrown, one of a part is better than none.
+                if self._stored is None and not self._thrown_away:
+                    self._thrown_away = self._outgrows(snapshot.basis)
+                    if self._thrown_away:
+                        logger.info("%s: a first fit was outgrown meanwhile", gallery.name)
+                        return True
                 changed |= self._catch_up(space, rows)
                 # A crash between these two lines leaves a number that nobody has seen.
                 self._store.commit(folder, gallery.catalogue.advance_generation())
                 self._stored = stored
                 self._changes -= snapshot.changes
                 self._in_vain = None
+                self._failing = False
                 self._install(Refitted(space, rows, prototypes, changed))
                 outgrown = self._is_outgrown()
         logger.info(

@@ -124,7 +124,8 @@ class EncoderShelf:
             f"{problem} {name!r}",
             reason="UNKNOWN_ENCODER",
             field="collection.encoder",
-            remedy=f"The server has {known}; give a fingerprint, or add one with --encoder.",
+            remedy=f"The server has {known}; give a fingerprint, or restart the server with"
+            " `tashihiki serve --encoder BUNDLE` to add one.",
         )
 
 

@@ -13,8 +13,8 @@ and writes
     calibration.json  see `Calibration`
     cells-0.npz, cells-1.npz … or ngt/, whatever the route needs
 
-and removes the other inputs. All but samples stays in files, so that a gallery larger than the
-memory can be built.
+and removes the other inputs. The rows stay in files; the coordinates that belong to facets are held
+in memory, twice, as each division has them in its own order.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ from tashihiki_server.space.base import Vectors
 _MOST = 0.5
 # Of the share of rows that a filter allows: allowing less near a query, it is against the query.
 _THIN = 0.8
+# Of a row that is looked up in its cell, however few coordinates are compared.
+_PLACE_SECONDS = 1.5e-8
 
 
 @dataclass(frozen=True)
@@ -207,10 +209,16 @@ class CellsIndex:
     def seconds(self, vector: Vectors, count: int) -> float:
         """See `VectorIndex.seconds`."""
         cells = self._divisions[division_of(vector, self._divisions)]
-        budget = cells.budget(cells.similarities(vector), count)
+        similarities = cells.similarities(vector)
+        budget = cells.budget(similarities, count)
+        if budget > _MOST * len(self):
+            return self._row_seconds * len(self)
+        # Cells are looked through whole.
+        budget = max(budget, float(cells.sizes[similarities.argmax()]))
         start, stop = cells.columns
         width = (stop - start) / self._divisions[0].columns[1]
-        return self._row_seconds * min(GATHERED * width * budget, len(self))
+        each = max(GATHERED * width * self._row_seconds, _PLACE_SECONDS)
+        return min(each * budget, self._row_seconds * len(self))
 
     def compare(self, query: Vectors, count: int) -> RowNumbers:
         """Candidates where every row is allowed, however many must be compared."""

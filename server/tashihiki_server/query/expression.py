@@ -31,6 +31,9 @@ FIELD = "query.expression"
 _QUOTES = {'"': '"', "'": "'", "“": "”"}
 _QUOTED = re.compile(r""""(\\.|[^"\\])*("|\\?\Z)|'(\\.|[^'\\])*('|\\?\Z)|“[^”]*(”|\Z)""", re.DOTALL)
 
+# Before what is not expected, where people write it for a sign.
+_JOINED = re.compile(r"([,，、;]|(?<!\S)(?:&&?|and|not))\s*\Z", re.IGNORECASE)
+
 
 def parse_expression(text: str, field: str = FIELD) -> tuple[Term, ...]:
     """Parses a query such as `person KR + 0.5 * (HAPPY − "navy blue")`.
@@ -200,6 +203,20 @@ def _syntax(text: str, error: UnexpectedInput, field: str) -> InvalidArgumentErr
         position = error.pos_in_stream or 0
     elif isinstance(error, UnexpectedToken) and error.token.type != "$END":
         position = error.token.start_pos or 0
+        joined = _JOINED.search(_unquoted(text)[:position])
+        if joined is not None and error.token.type not in ("SIGN", "COLON", "RIGHT"):
+            # `mug & red` is read as the value & of a facet mug, and then red.
+            word = joined[1]
+            return _fault(
+                f"{word!r} does not join terms",
+                text,
+                joined.start(1),
+                field,
+                "Write a −, or leave items out with a filter."
+                if word.casefold() == "not"
+                else "Write a + between them.",
+                len(word),
+            )
     message, remedy = _diagnose(text, position, error)
     return _fault(message, text, position, field, remedy)
 
@@ -231,11 +248,13 @@ def _diagnose(text: str, position: int, error: UnexpectedInput) -> tuple[str, st
     )
 
 
-def _fault(message: str, text: str, position: int, field: str, remedy: str) -> InvalidArgumentError:
+def _fault(
+    message: str, text: str, position: int, field: str, remedy: str, length: int = 1
+) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"{message}, at character {position + 1}",
         reason="EXPRESSION_SYNTAX",
         field=field,
         remedy=remedy,
-        details={"position": str(position), "length": "1"},
+        details={"position": str(position), "length": str(length)},
     )

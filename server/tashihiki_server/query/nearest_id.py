@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 
@@ -12,6 +13,7 @@ _MAX_LENGTH = 64
 # So many ids are all compared; of more, so many that begin alike at a time.
 _FEW = 200
 _AT_ONCE = 8
+_PICTURE = re.compile(r"\.(avif|bmp|gif|heic|jpe?g|png|tiff?|webp)$", re.IGNORECASE)
 
 
 def nearest_id(wrong: str, ids_after: Callable[[str, int], Sequence[str]]) -> str:
@@ -40,10 +42,10 @@ def _compared(wrong: str, ids_after: Callable[[str, int], Sequence[str]]) -> Ite
         yield from few
         return
     for start in dict.fromkeys((wrong, wrong.lower())):
-        for length in (len(start) - 1, len(_stem(start)) - 1, len(start) - 3, len(start) // 2):
+        stem = len(_stem(start))
+        for length in (stem, len(start) - 1, stem - 1, len(start) - 3, len(start) // 2):
             yield from ids_after(start[: max(0, length)], _AT_ONCE)
 
 
 def _stem(identifier: str) -> str:
-    before, _, ending = identifier.rpartition(".")
-    return before if before and len(ending) <= 4 else identifier
+    return _PICTURE.sub("", identifier) or identifier

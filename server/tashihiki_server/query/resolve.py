@@ -36,6 +36,9 @@ from tashihiki_server.vocabulary import AttributeKey, Vocabulary, unknown
 
 MAX_WEIGHT = 1000.0
 _MINUS = "-−–－"
+# Between values, where people write them for a plus.
+_JOINED = re.compile(r"[,，、;&]")
+_NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+")
 
 
 @dataclass(frozen=True)
@@ -145,19 +148,40 @@ class Resolver:
                     span = term.weight_span
                 if span and "position" not in error.details:
                     error.details["position"], error.details["length"] = map(str, span)
-                    self._suggest_plus(error, term.operand)
+                    self._suggest_signs(error, term.operand)
                     self._suggest_quotes(error, span)
                 raise
 
-    def _suggest_plus(self, error: TashihikiError, operand: Operand) -> None:
-        # `red mug` is read as the value mug of a facet red.
-        if error.reason != "UNKNOWN_FACET" or not isinstance(operand, FacetValue):
+    def _suggest_signs(self, error: TashihikiError, operand: Operand) -> None:
+        # `red mug` is read as the value mug of a facet red, `red,mug` as one value.
+        if not error.reason.startswith("UNKNOWN"):
             return
-        names = (operand.facet, operand.value)
-        keys = [self._vocabulary.occurrences(name) for name in names]
-        if all(keys):
-            both = " + ".join(spelt(name) for name in names)
-            error.message = f"{operand.facet} is a value and no facet; did you mean {both}?"
+        if isinstance(operand, Word):
+            self._suggest_plus(error, operand.text, f"no value {spelt(operand.text)}")
+        elif isinstance(operand, FacetValue) and error.reason == "UNKNOWN_FACET":
+            facet, value = operand.facet, spelt(operand.value)
+            keys = self._vocabulary.occurrences(operand.value)
+            if keys and _NUMBER.fullmatch(facet):
+                error.message = f"{facet} is no facet; did you mean {facet} * {value}?"
+                error.details["candidates"] = f"{facet} * {value}"
+                error.remedy = "Write a * between a weight and what it is of."
+            elif keys and facet.casefold() == "not":
+                error.message = f"not is no facet; did you mean − {value}?"
+                error.details["candidates"] = f"− {value}"
+                meant = f"{spelt(self._vocabulary.facet_name(keys[0].facet))}:{value}"
+                error.remedy = (
+                    f"A − looks away from {value}; the filter `not {meant}` leaves its items out."
+                )
+            else:
+                self._suggest_plus(
+                    error, f"{facet},{operand.value}", f"{facet} is a value and no facet"
+                )
+
+    def _suggest_plus(self, error: TashihikiError, text: str, message: str) -> None:
+        names = [name.strip() for name in _JOINED.split(text) if name.strip()]
+        if len(names) > 1 and all(map(self._vocabulary.occurrences, names)):
+            both = " + ".join(map(spelt, names))
+            error.message = f"{message}; did you mean {both}?"
             error.details["candidates"] = both
             error.remedy = "Write a + between two values."
 
@@ -168,9 +192,13 @@ class Resolver:
         for found in re.finditer(r"[^\s+＋()（）]+", self._expression):
             if not found.start() <= span[0] < found.end():
                 continue
-            # The first sign may be the term's own.
-            words = (found.group().lstrip(_MINUS), found.group())
-            for meant in (self._vocabulary.occurrences, self._vocabulary.alike):
+            # The first sign may be the term's own; what is alike holds none of its own.
+            bare = found.group().lstrip(_MINUS)
+            names = self._vocabulary
+            for meant, words in (
+                (names.occurrences, (bare, found.group())),
+                (names.alike, (bare,)),
+            ):
                 for word in words:
                     value = re.split("[:：]", word)[-1]
                     keys = meant(value) if any(sign in value for sign in _MINUS) else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tashihiki.v1 import search_pb2
-from tashihiki_server.collection.collection import State
+from tashihiki_server.collection.collection import Collection, State
 from tashihiki_server.collection.rows import RowNumbers
 from tashihiki_server.index.calibration import COUNTS
 from tashihiki_server.query.ast import (
@@ -55,18 +55,29 @@ def is_short(request: search_pb2.SearchRequest) -> bool:
     return not longer and request.ByteSize() <= MAX_BYTES and request.limit <= MAX_LIMIT
 
 
-def are_short(terms: Sequence[Term], vocabulary: Vocabulary, blocks: Sequence[Block]) -> bool:
+def are_short(terms: Sequence[Term], collection: Collection, this_item: str) -> bool:
     """Whether the terms of such a request are soon composed.
 
-    Nothing is to be decoded or encoded, few items are to be read, and every name is known: which
-    ones are like an unknown one takes long to find. A facet that is ignored has a block of its own;
-    elsewhere the directions in which its values differ may have to be found.
+    Nothing is to be decoded or encoded, few items are to be read, and every name and id is known:
+    which ones are like an unknown one takes long to find. A facet that is ignored has a block of
+    its own; elsewhere the directions in which its values differ may have to be found.
+
+    Args:
+        terms: of the request.
+        collection: that it is about.
+        this_item: the item that is bound to that name, or "".
     """
     operands = list(_operands(terms))
+    items = [operand for operand in operands if isinstance(operand, ItemOperand)]
+    vocabulary, blocks = collection.vocabulary, collection.state.space.blocks
     return (
         len(operands) <= MAX_TERMS
-        and sum(isinstance(operand, ItemOperand) for operand in operands) <= MAX_ITEMS
-        and all(_is_known(operand, vocabulary, blocks) for operand in operands)
+        and len(items) <= MAX_ITEMS
+        and all((this_item if one.id is None else one.id) in collection for one in items)
+        and all(
+            isinstance(operand, ItemOperand) or _is_known(operand, vocabulary, blocks)
+            for operand in operands
+        )
     )
 
 
@@ -109,7 +120,7 @@ def _is_known(operand: Operand, vocabulary: Vocabulary, blocks: Sequence[Block])
         return any(key.facet == facet for key in vocabulary.occurrences(operand.value))
     if isinstance(operand, WholeFacet):
         return _has_block(operand.facet, vocabulary, blocks)
-    return isinstance(operand, ItemOperand)
+    return False
 
 
 def _has_block(facet: str, vocabulary: Vocabulary, blocks: Sequence[Block]) -> bool:

@@ -9,6 +9,7 @@ from tashihiki.errors import FailedPreconditionError
 
 # With other errors gRPC may still find a way, such as IPv4 where there is no IPv6.
 _FINAL = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)
+_REMEDY = "Write host:port, for example 127.0.0.1:50051."
 
 
 def check_free(address: str) -> None:
@@ -20,8 +21,14 @@ def check_free(address: str) -> None:
     host, port = host_and_port(address)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise in_use(address) from error
+    except (OSError, UnicodeError) as error:
+        # Names with an empty or an overlong part are not even looked for.
+        raise FailedPreconditionError(
+            f"{address!r} is not an address to listen on: there is no host {host}",
+            reason="ADDRESS_INVALID",
+            field="address",
+            remedy=_REMEDY,
+        ) from error
     for family, kind, protocol, _, place in found:
         try:
             with socket.socket(family, kind, protocol) as trial:
@@ -48,7 +55,7 @@ def host_and_port(address: str) -> tuple[str, int]:
             f"{address!r} is not an address to listen on",
             reason="ADDRESS_INVALID",
             field="address",
-            remedy="Write host:port, for example 127.0.0.1:50051.",
+            remedy=_REMEDY,
         )
     return host.removeprefix("[").removesuffix("]"), int(port)
 

@@ -120,8 +120,8 @@ class SearchApi:
         # First, so that of two faults the same is told on both ways.
         options = read_options(request)
         terms = read_query(request.query) if is_short(request) else None
-        blocks = collection.state.space.blocks
-        if terms is None or not are_short(terms, collection.vocabulary, blocks):
+        this_item = request.query.bindings.this_item
+        if terms is None or not are_short(terms, collection, this_item):
             return None
         try:
             return self._search(request, options, 0)

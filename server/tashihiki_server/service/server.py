@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from tashihiki.v1 import catalog_pb2, discovery_pb2, maintenance_pb2, search_pb2
 from tashihiki_server.encoder.embedder import Embedder
+from tashihiki_server.frozen import freeze
 from tashihiki_server.images import ImageLimits
 from tashihiki_server.library import Library
 from tashihiki_server.service.calls import Calls
@@ -112,8 +113,8 @@ async def serve(
         # Before anybody is told that it serves, and may tell it to stop.
         stop = asyncio.ensure_future((stopped or _stop_signal)())
         await asyncio.sleep(0)
-        # What is open now stays: no search shall wait while it is looked through for garbage.
-        gc.freeze()
+        # Most of what is open now stays.
+        freeze()
         ready(port)
         await stop
         logger.info("stopping: calls under way get %.0f s", config.grace)

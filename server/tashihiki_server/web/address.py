@@ -61,9 +61,10 @@ def listen(address: PageAddress) -> socket.socket:
     try:
         family = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((address.host, address.port), family=family, backlog=128)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
         raise FailedPreconditionError(
-            f"the gallery page cannot listen on {address}: {error.strerror or error}",
+            f"the gallery page cannot listen on {address}: {why}",
             reason="ADDRESS_IN_USE",
             field="gallery",
             remedy=_REMEDY,

@@ -99,7 +99,12 @@ def facet_json(summary: FacetSummary) -> Json:
     return {
         "facet": summary.facet,
         "term": repr(facet(summary.facet)),
-        "filter": repr(facet(summary.facet).isin(*(one.value for one in summary.values[:2]))),
+        # The last item with a value may go between the reads that a summary is made of.
+        "filter": (
+            repr(facet(summary.facet).isin(*(one.value for one in summary.values[:2])))
+            if summary.values
+            else ""
+        ),
         "unlabelled": summary.unlabelled_count,
         "values": [
             {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import grpc
 from starlette.responses import JSONResponse
 
@@ -18,6 +20,22 @@ _STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
+# What the service's remedies call by the names of the contract, as the page calls it.
+_ON_THE_PAGE = {
+    "CreateCollection": "`tashihiki index`",
+    "ListAttributes": "“Filters and values”",
+    "ListCollections": "the list at the top",
+    "ListItems": "the query bar's completion",
+    "ListSnapshots": "`tashihiki snapshot list`",
+    "send it again after the delay in RetryInfo": "try again in a moment",
+}
+_CALLED = re.compile("|".join(_ON_THE_PAGE))
+
+
+def remedy_on_the_page(text: str) -> str:
+    """The service's remedy in the page's words."""
+    told = _CALLED.sub(lambda called: _ON_THE_PAGE[called[0]], text)
+    return told[:1].upper() + told[1:]
 
 
 def failure_response(error: TashihikiError, status: int | None = None) -> JSONResponse:
@@ -30,7 +48,7 @@ def failure_response(error: TashihikiError, status: int | None = None) -> JSONRe
     body = {
         "reason": error.reason,
         "message": error.message,
-        "remedy": error.remedy,
+        "remedy": remedy_on_the_page(error.remedy),
         "field": error.field,
         "position": _number(details.get("position")),
         "length": _number(details.get("length")),

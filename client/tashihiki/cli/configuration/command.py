@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 import typer
@@ -10,9 +12,10 @@ from typer.core import TyperGroup
 from tashihiki.cli.configuration.example import example_file
 from tashihiki.cli.configuration.file import Configuration, configuration_of, usual_places
 from tashihiki.cli.configuration.in_force import InForce, in_force
-from tashihiki.cli.configuration.names import subcommands
+from tashihiki.cli.configuration.names import Command, subcommands
 from tashihiki.cli.options import Json
 from tashihiki.cli.output import console, print_json, printable, table
+from tashihiki.cli.plugins import whole
 
 Words = Annotated[
     list[str] | None,
@@ -42,7 +45,7 @@ def config(
     words = tuple(command or ())
     found = list(in_force(configuration, commands, words))
     if not found:
-        raise typer.BadParameter(f"there is no command {' '.join(words)}", param_hint="COMMAND")
+        raise typer.BadParameter(_no_command(" ".join(words), commands), param_hint="COMMAND")
     if example:
         typer.echo(example_file(found), nl=False)
     elif json:
@@ -54,6 +57,13 @@ def config(
             _print_all(found, configuration)
         else:
             _print_changed(found, configuration, words)
+
+
+def _no_command(name: str, commands: Mapping[str, Command]) -> str:
+    paths = [" ".join(path) for path, _ in whole(commands)]
+    near = " or ".join(get_close_matches(name, dict.fromkeys([*commands, *paths]), n=2))
+    guess = f". Did you mean {near}?" if near else ""
+    return f"there is no command {printable(name)}{guess}"
 
 
 def _print_file(configuration: Configuration) -> None:

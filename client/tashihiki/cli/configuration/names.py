@@ -13,6 +13,8 @@ Command: TypeAlias = TyperCommand | TyperGroup
 CommandPath: TypeAlias = tuple[str, ...]
 
 PREFIX = "TASHIHIKI"
+# Only who types it answers a question; a file or the environment would answer all of them.
+_TYPED_ONLY = "--yes"
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Setting:
 
 
 def settings_of(command: Command, path: CommandPath) -> list[Setting]:
-    """The options of a command, in its order."""
+    """The options of a command that a file may say, in its order."""
     return [_setting(option, path) for option in _options(command)]
 
 
@@ -63,7 +65,11 @@ def subcommands(command: Command) -> Iterator[tuple[str, Command]]:
 
 
 def _options(command: Command) -> list[TyperOption]:
-    return [option for option in command.params if isinstance(option, TyperOption)]
+    return [
+        option
+        for option in command.params
+        if isinstance(option, TyperOption) and _TYPED_ONLY not in option.opts
+    ]
 
 
 def _setting(option: TyperOption, path: CommandPath) -> Setting:

@@ -54,7 +54,7 @@ class Effects:
     values: tuple[Floats, ...]
     variances: Variances
 
-    def residuals(self, embeddings: Vectors, codes: Codes) -> Floats:
+    def residuals(self, embeddings: Vectors | Floats, codes: Codes) -> Floats:
         """What is left of embeddings (n, d) of labels (n, F)."""
         left = embeddings - self.mean
         for facet, values in enumerate(self.values):

@@ -25,6 +25,7 @@ from tashihiki_server.space.factored.labels import Labels, fingerprints, renumbe
 from tashihiki_server.space.factored.relevance import facet_scales, standard_scale
 from tashihiki_server.space.factored.selection import Selection, select
 from tashihiki_server.space.factored.settings import DEFAULT_SETTINGS, MISSING, FitSettings
+from tashihiki_server.space.factored.shrunk import shrunk
 from tashihiki_server.space.factored.subspaces import (
     facet_subspace,
     rest_subspace,
@@ -166,10 +167,11 @@ def _fit(
     seen: Mapping[str, int],
 ) -> FactoredFit:
     selection = select(embeddings[:SELECTION_ROWS], labels.head(SELECTION_ROWS), settings)
-    effects = additive_effects(embeddings, labels)
-    residuals = Residuals(embeddings[:FIT_ROWS], labels.codes[:FIT_ROWS], effects)
+    found_effects = additive_effects(embeddings, labels)
+    residuals = Residuals(embeddings[:FIT_ROWS], labels.codes[:FIT_ROWS], found_effects)
     standard = standard_scale(residuals, labels)
-    scales = facet_scales(standard, effects, labels, settings.relevance)
+    scales = facet_scales(standard, found_effects, labels, settings.relevance)
+    effects = shrunk(found_effects, embeddings, labels)
 
     def directions(facet: int, white: Sequence[Floats]) -> Floats:
         return facet_subspace(

@@ -23,6 +23,7 @@ from tashihiki_server.space.factored.settings import (
     SHRINKAGES,
     FitSettings,
 )
+from tashihiki_server.space.factored.shrunk import shrunk
 from tashihiki_server.space.factored.subspaces import facet_subspace
 from tashihiki_server.space.factored.whitening import Axes, Residuals
 
@@ -182,10 +183,11 @@ def _trials(
     """One for each facet."""
     ours, theirs = labels.subset(~held_out), labels.subset(held_out)
     rows = embeddings[~held_out]
-    effects = additive_effects(rows, ours)
-    residuals = Residuals(rows, ours.codes, effects)
+    found = additive_effects(rows, ours)
+    residuals = Residuals(rows, ours.codes, found)
     standard = standard_scale(residuals, ours)
-    for facet, scale in enumerate(facet_scales(standard, effects, ours, settings.relevance)):
+    effects = shrunk(found, rows, ours)
+    for facet, scale in enumerate(facet_scales(standard, found, ours, settings.relevance)):
         axes = residuals.axes(scale)
         yield _Trial(
             axes,

@@ -1,5 +1,6 @@
 // The page: its state, and what happens when it changes.
 
+import { admitAll } from "./admitted.js";
 import { api } from "./api.js";
 import { showChips } from "./chips.js";
 import { connectionLost, watchConnection } from "./connection.js";
@@ -14,7 +15,14 @@ import { readLocation, writeLocation } from "./location.js";
 import { showMap } from "./map.js";
 import { attachPictureInput, sendAgain } from "./picture-input.js";
 import { attachQueryBar, setExpression } from "./query-bar.js";
-import { clearResults, showBrowse, showComparison, showResults, showWaysOn } from "./results.js";
+import {
+  clearResults,
+  keepResults,
+  showBrowse,
+  showComparison,
+  showResults,
+  showWaysOn,
+} from "./results.js";
 import { hideSubject, showSubject } from "./subject.js";
 
 const PAGE = 40;
@@ -22,6 +30,8 @@ const VIEWS = ["results", "map", "duplicates"];
 
 let collections = [];
 let running = null;
+// The collection and the view that are on the page; null while another takes their place.
+let drawn = null;
 
 const page = {
   state: readLocation(),
@@ -81,13 +91,20 @@ const page = {
       return;
     }
     if (!("reason" in error)) throw error;
-    if (error.field.startsWith("filter")) failAtFilter(error);
+    if (error.reason === "UNKNOWN_COLLECTION") failAtCollection(error);
+    else if (error.field.startsWith("filter")) failAtFilter(error);
     else failAtQuery(error);
   },
 };
 
 function toResults() {
   return page.state.view === "map" ? {} : { view: "results" };
+}
+
+function failAtCollection(error) {
+  showFailure(byId("query-failure"), error, {
+    choose: (candidate) => page.change({ collection: candidate }),
+  });
 }
 
 function failAtQuery(error) {
@@ -129,7 +146,10 @@ async function refresh({ terms = null, facetsChange = false, again = true } = {}
   running = controller;
   const { signal } = controller;
   // Those of another collection must not be offered should its own not come.
-  if (facetsChange) page.facets = [];
+  if (facetsChange) {
+    page.facets = [];
+    showHints();
+  }
   showControls();
   byId("results").setAttribute("aria-busy", "true");
   let facets = null;
@@ -145,15 +165,41 @@ async function refresh({ terms = null, facetsChange = false, again = true } = {}
       return;
     }
     if (error.reason === "UNKNOWN_ITEM" && page.state.item) hideSubject();
-    if (!error.isConnection) clearResults();
     page.fail(error);
     if (error.isConnection) return;
+    const stays = drawn === place();
+    if (!stays) {
+      drawn = null;
+      clearResults();
+    }
     // The ways on are made of the facets, which may still be coming.
     await facets?.catch(() => {});
-    if (running === controller) showWaysOn(page);
+    const sample = stays ? null : await sampleInstead(signal);
+    // Where the item alone was at fault, results may have come meanwhile.
+    if (running !== controller || (!stays && drawn)) return;
+    if (stays) keepResults(page);
+    else if (sample) draw(() => showBrowse(page, sample));
+    else showWaysOn(page);
   } finally {
     if (running === controller) byId("results").setAttribute("aria-busy", "false");
   }
+}
+
+function place() {
+  return JSON.stringify([page.state.collection, page.state.view]);
+}
+
+async function draw(show) {
+  drawn = null;
+  const where = place();
+  await show();
+  drawn = where;
+}
+
+// Pictures to go on from where nothing was shown yet; the failure that led here is told already.
+function sampleInstead(signal) {
+  if (page.state.view !== "results") return null;
+  return api.sample(page.state.collection, signal).catch(() => null);
 }
 
 // What is drawn needs the facets, and waits for them once its own answer is there.
@@ -169,9 +215,11 @@ async function show(terms, signal, facets) {
     showChips(page, []);
     const sample = view === "results" ? await api.sample(collection, signal) : null;
     await facets;
-    if (view === "map") await showMap(page, query, signal);
-    else if (view !== "results") await showDuplicates(page, of, signal);
-    else showBrowse(page, sample);
+    await draw(() => {
+      if (view === "map") return showMap(page, query, signal);
+      if (view !== "results") return showDuplicates(page, of, signal);
+      return showBrowse(page, sample);
+    });
     return;
   }
   const result = await api.search(collection, { ...query, limit: PAGE }, signal);
@@ -180,10 +228,12 @@ async function show(terms, signal, facets) {
   setExpression(result.expression);
   writeLocation(page.state, true);
   showChips(page, result.terms);
-  if (view === "map") await showMap(page, page.query(), signal);
-  else if (view !== "results") await showDuplicates(page, of, signal);
-  else if (compare) await showComparison(page, result, signal);
-  else showResults(page, result);
+  await draw(() => {
+    if (view === "map") return showMap(page, page.query(), signal);
+    if (view !== "results") return showDuplicates(page, of, signal);
+    if (compare) return showComparison(page, result, signal);
+    return showResults(page, result);
+  });
 }
 
 function showHints() {
@@ -192,7 +242,10 @@ function showHints() {
 }
 
 async function loadFacets() {
-  page.facets = await api.facets(page.state.collection);
+  const { collection } = page.state;
+  const found = await api.facets(collection);
+  if (page.state.collection !== collection) return;
+  page.facets = found;
   showFacets(page);
   showHints();
 }
@@ -264,7 +317,7 @@ function attach() {
   );
   byId("collection").addEventListener("change", (event) => {
     const collection = event.target.value;
-    const query = { expression: "", item: "", picture: "", where: "", only: {}, facet: "" };
+    const query = { expression: "", item: "", picture: "", where: "", only: admitAll(), facet: "" };
     page.change({ ...query, collection });
   });
   byId("filter-form").addEventListener("submit", (event) => {

@@ -1,5 +1,6 @@
 // Queries to begin with, made of the facets and values that the open collection has.
 
+import { admitAll } from "./admitted.js";
 import { button, element } from "./elements.js";
 import { word } from "./language.js";
 
@@ -12,6 +13,11 @@ function askable(facets) {
     .filter((facet) => facet.values.length > 1)
     .sort((one, other) => other.values.length - one.values.length)
     .map((facet) => ({ ...facet, values: byCount(facet.values) }));
+}
+
+// An item's own label may be spelt otherwise than the value that it is counted for.
+function folded(name) {
+  return name.normalize("NFKC").toLowerCase().trim().replace(/\s+/g, " ");
 }
 
 function byCount(values) {
@@ -41,8 +47,11 @@ function changed(facet, items) {
   for (const item of items) {
     const own = item.attributes.find((one) => one.facet === facet.facet);
     if (!own) continue;
-    const other = facet.values.find((one) => one.value !== own.value);
-    return { expression: `this item + ${other.term}`, item };
+    const meant = folded(own.value);
+    const other = facet.values.find(
+      ({ value, aliases }) => ![value, ...aliases].some((name) => folded(name) === meant),
+    );
+    if (other) return { expression: `this item + ${other.term}`, item };
   }
   return null;
 }
@@ -50,7 +59,7 @@ function changed(facet, items) {
 // Buttons that ask them; nothing of the present query stays, which may be what led nowhere.
 export function tries(page, items = []) {
   return examples(page.facets, items).map(({ expression, item }) => {
-    const query = { expression, item: item?.id ?? "", picture: "", where: "", only: {} };
+    const query = { expression, item: item?.id ?? "", picture: "", where: "", only: admitAll() };
     const node = button("", () => page.change({ ...query, view: "results" }), { class: "example" });
     if (item?.thumbnail) node.append(element("img", { src: item.thumbnail.address, alt: item.id }));
     node.append(element("span", {}, expression));

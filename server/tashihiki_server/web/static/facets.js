@@ -1,5 +1,6 @@
 // All facets with their values and counts: add one, subtract it, ignore the facet, or filter by it.
 
+import { toggled } from "./admitted.js";
 import { facetTint } from "./colours.js";
 import { button, byId, element } from "./elements.js";
 import { count, word } from "./language.js";
@@ -71,11 +72,4 @@ function valueRow(page, facet, value) {
       "aria-label": word("subtractTerm", { term: name }),
     }),
   );
-}
-
-function toggled(only, facet, value) {
-  const chosen = only[facet] ?? [];
-  const values = chosen.includes(value) ? chosen.filter((one) => one !== value) : [...chosen, value];
-  const { [facet]: _, ...others } = only;
-  return values.length ? { ...others, [facet]: values } : others;
 }

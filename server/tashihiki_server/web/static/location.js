@@ -1,10 +1,12 @@
 // The address bar holds the query, so that a link can be shared and the back button works.
 
+import { admitAll } from "./admitted.js";
+
 const FILTER = "only.";
 
 export function readLocation() {
   const parameters = new URLSearchParams(window.location.search);
-  const only = {};
+  const only = admitAll();
   for (const [name, value] of parameters) {
     if (name.startsWith(FILTER)) (only[name.slice(FILTER.length)] ??= []).push(value);
   }

@@ -1,5 +1,6 @@
 // The results: a grid that grows as it is scrolled, or two beside each other.
 
+import { admitAll } from "./admitted.js";
 import { api } from "./api.js";
 import { card, grid, wantedValues } from "./cards.js";
 import { announce, button, byId, element } from "./elements.js";
@@ -53,7 +54,10 @@ export function showResults(page, result) {
     const filtered = page.state.where || Object.keys(page.state.only).length > 0;
     const why = word(filtered ? "noneAdmitted" : "noneElse");
     body.append(element("p", {}, why));
-    if (filtered) body.append(withoutFilter(page));
+    if (filtered) {
+      body.append(withoutFilter(page));
+      showWaysOn(page);
+    }
     announce(why);
     return;
   }
@@ -65,7 +69,7 @@ export function showResults(page, result) {
 }
 
 function withoutFilter(page) {
-  const drop = button(word("withoutFilter"), () => page.change({ where: "", only: {} }));
+  const drop = button(word("withoutFilter"), () => page.change({ where: "", only: admitAll() }));
   return element("p", { class: "tries" }, drop);
 }
 
@@ -73,6 +77,15 @@ function withoutFilter(page) {
 export function showWaysOn(page) {
   const ways = orTry(page);
   if (ways) body.append(ways);
+}
+
+// The same where what was found before stays.
+export function keepResults(page) {
+  watcher?.disconnect();
+  for (const node of body.querySelectorAll(":scope > .more, :scope > .kept")) node.remove();
+  const ways = body.querySelector(".tries") ? null : orTry(page);
+  const note = element("p", { class: "quiet" }, word("kept"));
+  body.prepend(element("div", { class: "kept" }, ways, note));
 }
 
 export async function showComparison(page, result, signal) {

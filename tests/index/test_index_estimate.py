@@ -1,0 +1,41 @@
+"""How long a look-up in cells is expected to take."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tashihiki_server.index.calibration import COUNTS, Effort
+from tashihiki_server.index.cells import Cells, CellsIndex
+
+COUNT, DIMENSION = 1000, 4
+# So that the seconds are those of so many rows.
+ROW_SECONDS = 1.0
+
+
+@pytest.mark.parametrize("effort", [1, 600])
+def test_whole_cells_and_comparing_all_rows_are_counted(effort: int) -> None:
+    vectors = np.zeros((COUNT, DIMENSION), dtype=np.float32)
+    # A facet of two values, with one coordinate to tell them apart.
+    vectors[:, 0] = np.where(np.arange(COUNT) < 400, 0.5, -0.5)
+    efforts = (Effort(-1.0, dict.fromkeys(COUNTS, effort)),)
+    whole = Cells(
+        (0, DIMENSION),
+        np.eye(DIMENSION, dtype=np.float32)[:1],
+        np.array([0, COUNT]),
+        None,
+        efforts,
+    )
+    centroids = np.array([[1], [-1]], dtype=np.float32)
+    two = Cells((0, 1), centroids, np.array([0, 400, COUNT]), np.arange(COUNT), efforts)
+    index = CellsIndex(vectors, [whole, two], ROW_SECONDS)
+    query = np.array([1, 0, 0, 0], dtype=np.float32)
+    found = index.candidates(query, COUNTS[-1], None)
+    expected = index.seconds(query, COUNTS[-1])
+    if effort == 1:
+        assert found is not None
+        assert len(found) == 400
+        assert expected >= 400 * ROW_SECONDS / DIMENSION
+    else:
+        assert found is None
+        assert expected == COUNT * ROW_SECONDS
