@@ -14,7 +14,7 @@ from tashihiki_server.space.base import Vectors
 
 _LOOKS = 24
 # How much of an item is its own beside the photo that it shows.
-_OWN = 0.3
+_OWN = 0.1
 
 
 @dataclass(frozen=True)

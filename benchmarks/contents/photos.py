@@ -27,7 +27,10 @@ from tashihiki_server.space.base import Vectors
 
 ASKED = 48
 PHOTOS_HELP = "folder of JPEGs; what the demo draws if there is none"
-_SHOWN = 3000
+# What items show: other pieces of the photos, some mirrored, at a size that is soon embedded.
+_SHOWN = 6000
+_PIECE = 0.8
+_SMALL = (SIZE[0] // 3, SIZE[1] // 3)
 _DESIGNS = 2
 _LIMITS = ImageLimits()
 _ENDINGS = (".jpg", ".jpeg")
@@ -65,13 +68,22 @@ def photos(folder: Path | None = None) -> Photos:
     if every < 2:
         raise SystemExit(f"{folder}: {len(pictures)} JPEGs; {2 * ASKED} are needed at least")
     random = np.random.default_rng(0)
-    shown = [one for number, one in enumerate(pictures) if number % every][:_SHOWN]
+    others = [one for number, one in enumerate(pictures) if number % every]
+    shown = (_piece(others[number % len(others)](), random) for number in range(_SHOWN))
     encoder = OpenVinoEncoder(SHIPPED_ENCODER)
     return Photos(
         [jpeg(grained(ImageOps.fit(one(), SIZE), random)) for one in pictures[::every][:ASKED]],
-        np.stack([_embedded(encoder, jpeg(one())) for one in shown]),
+        np.stack([_embedded(encoder, jpeg(one)) for one in shown]),
         "drawn by the demo" if folder is None else "of a folder",
     )
+
+
+def _piece(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    share = random.uniform(_PIECE, 1)
+    width, height = (int(share * side) for side in picture.size)
+    left, top = (int(random.uniform(0, 1 - share) * side) for side in picture.size)
+    piece = picture.crop((left, top, left + width, top + height))
+    return ImageOps.fit(ImageOps.mirror(piece) if random.random() < 0.5 else piece, _SMALL)
 
 
 def _drawings() -> list[_Picture]:

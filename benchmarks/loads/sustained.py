@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.contents.filled_server import filled
-from benchmarks.contents.photos import photos
+from benchmarks.contents.photos import PHOTOS_HELP, photos
 from benchmarks.contents.requests import (
     image_requests,
     text_filling,
@@ -47,6 +48,7 @@ def parser(name: str, description: str | None, *, timeout: float = 10.0) -> argp
     made.add_argument("--items", type=int, default=100_000, help="for text queries")
     made.add_argument("--image-items", type=int, default=20_000, help="for image queries")
     made.add_argument("--dimension", type=int, default=128, help="of the items for text queries")
+    made.add_argument("--photos", type=Path, default=None, help=PHOTOS_HELP)
     made.add_argument("--peak-seconds", type=float, default=20.0, help="for finding the peak")
     made.add_argument("--timeout", type=float, default=timeout, help="of a call, seconds")
     made.add_argument("--clients", type=int, default=2, help="processes that send")
@@ -69,7 +71,7 @@ def loaded(options: argparse.Namespace, kind: str) -> Iterator[Loaded]:
         asked = unrepeated(text_requests(filling.kind))
         content = filled(filling, folder=folder)
     else:
-        pictures = photos()
+        pictures = photos(options.photos)
         filling = pictures.filling(options.image_items)
         asked = image_requests(pictures.files)
         content = filled(filling, folder=folder, bundle=SHIPPED_ENCODER, photos=pictures.shown)

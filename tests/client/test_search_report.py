@@ -61,6 +61,16 @@ def test_a_tiny_posterior_is_not_shown_as_none(
     assert [line.split()[3] for line in lines] == shown
 
 
+@pytest.mark.parametrize(("best", "told"), [(0.002, 1), (0.02, 0)])
+def test_an_answer_of_unlikely_hits_says_so(
+    server: ScriptedServer, capsys: pytest.CaptureFixture[str], best: float, told: int
+) -> None:
+    hits = [search_pb2.Hit(id="a", posterior=best), search_pb2.Hit(id="b", posterior=0.0001)]
+    server.answer("Search", search_pb2.SearchResponse(hits=hits))
+    assert run("search", "items", "red") == 0
+    assert capsys.readouterr().out.count("none of these is likely to show") == told
+
+
 def test_a_filter_that_admits_nothing_is_told_of(
     server: ScriptedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

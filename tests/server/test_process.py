@@ -124,6 +124,23 @@ def test_what_is_suggested_first_is_a_search_that_finds_something(
     assert answer["hits"]
 
 
+def test_what_the_demo_lost_can_be_had_again(tmp_path: Path, tiny_encoder_bundle: Path) -> None:
+    ready = tmp_path / "data" / "demo" / "ready"
+    ready.parent.mkdir(parents=True)
+    ready.touch()
+    with running(tmp_path / "data", tiny_encoder_bundle, "--demo") as server:
+        items = catalog_pb2.Collection(name="items")
+        request = catalog_pb2.CreateCollectionRequest(collection=items)
+        server.catalog.CreateCollection(request, timeout=SECONDS)
+    with running(tmp_path / "data", tiny_encoder_bundle, "--demo") as server:
+        assert server.process.stdout is not None
+        server.process.terminate()
+        lines = server.process.stdout.read().decode().splitlines()
+    (told,) = (line for line in lines if "tashihiki index" in line)
+    assert "index faces" in told
+    assert "--alias jaffe" in told
+
+
 def refused(data: Path, bundle: Path, address: str = "127.0.0.1:0", *options: str) -> str:
     """The error and the help with which a server that cannot start says so."""
     ended = serve_to_the_end(data, bundle, address, *options)

@@ -20,6 +20,8 @@ _ID_WIDTH = 40
 _ID = 1
 _GAP = 2
 _INDENT = 3
+# Of the best posterior, below which an answer is nothing but the nearest that there is.
+_UNLIKELY = 0.01
 
 
 def print_understood(result: SearchResult, remark: str = "") -> None:
@@ -123,6 +125,8 @@ def _print_hits(out: Console, result: SearchResult, first_rank: int, filtered: _
                 _print_under(out, line)
         if kept < len(row):
             _print_under(out, row[-1])
+    if reranked and max(hit.posterior or 0.0 for hit in result) < _UNLIKELY:
+        out.print("none of these is likely to show what was asked for", soft_wrap=True)
 
 
 def _has_blocks(result: SearchResult) -> bool:

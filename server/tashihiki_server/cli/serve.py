@@ -7,6 +7,7 @@ import logging
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -121,16 +122,19 @@ def serve(
             max_wait=max_wait,
         )
         page = open_page(gallery, config.limits)
-        asyncio.run(_serve(library, config, page))
+        lost = _lost_of_demo(library, data / "demo") if demo else []
+        asyncio.run(_serve(library, config, page, lost))
     finally:
         library.close()
 
 
-async def _serve(library: Library, config: ServerConfig, page: GalleryPage | None) -> None:
+async def _serve(
+    library: Library, config: ServerConfig, page: GalleryPage | None, lost: Sequence[str]
+) -> None:
     from tashihiki_server.service.server import serve as run
 
     def ready(port: int) -> None:
-        _announce(library, config.address, port, page)
+        _announce(library, config.address, port, page, lost)
         if page is not None:
             host = config.address.rpartition(":")[0]
             page.start(f"{_OWN_HOSTS.get(host, host)}:{port}")
@@ -168,7 +172,20 @@ def _fill_demo(library: Library, name: str, labels: Path) -> None:
     fill(target, read_dataset(labels))
 
 
-def _announce(library: Library, address: str, port: int, page: GalleryPage | None) -> None:
+def _lost_of_demo(library: Library, folder: Path) -> list[str]:
+    """Commands that make the demo's collections again which somebody deleted."""
+    there = {*(one.settings.name for one in library.collections()), *library.faults()}
+    options = {"faces": " --alias jaffe", "items": ""}
+    return [
+        f"index {name} {folder / name / 'labels.csv'}{option}"
+        for name, option in options.items()
+        if name not in there
+    ]
+
+
+def _announce(
+    library: Library, address: str, port: int, page: GalleryPage | None, lost: Sequence[str]
+) -> None:
     host = address.rpartition(":")[0] or address
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(f"\nTashihiki serves on {host}:{port}")
@@ -178,6 +195,8 @@ def _announce(library: Library, address: str, port: int, page: GalleryPage | Non
     console.print(f"Collections: {', '.join(sizes) or 'none yet; see `tashihiki index --help`'}")
     for name, fault in library.faults().items():
         console.print(f"Cannot be used: {name}: {fault}")
+    for line in lost:
+        console.print(f"Of the demo it lacks one: tashihiki {line} --server {host}:{port}")
     where = "" if port == 50051 else f" --server {host}:{port}"
     tries = _suggestions(library)
     if tries:
@@ -195,17 +214,20 @@ def _print_activation(console: Console) -> None:
 
 
 def _suggestions(library: Library) -> list[str]:
-    """Commands to type, the shortest way to an answer first."""
-    vocabularies = {one.settings.name: one.vocabulary for one in library.collections()}
-    lines = [
-        f'search {name} "{expression}"{options}'
+    """Commands to type: of the newest collection of one's own first, then of the demo."""
+    collections = sorted(library.collections(), key=lambda one: -one.settings.create_time)
+    known = {one.settings.name: one.vocabulary for one in collections}
+    demo = {
+        f'search {name} "{expression}"{options}': name
         for name, expression, values, options in _DEMO
-        if name in vocabularies and all(map(vocabularies[name].occurrences, values))
+        if name in known and all(map(known[name].occurrences, values))
+    }
+    own = [_search_of(name, known[name]) for name in known if name not in demo.values()]
+    return [
+        *list(filter(None, own))[:1],
+        *demo,
+        *(f"attributes {name}" for name in list(known)[:1]),
     ]
-    if not lines:
-        searches = (_search_of(name, known) for name, known in sorted(vocabularies.items()))
-        lines += list(filter(None, searches))[:1]
-    return lines + [f"attributes {name}" for name in sorted(vocabularies)[:1]]
 
 
 def _search_of(name: str, vocabulary: Vocabulary) -> str:
