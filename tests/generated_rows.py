@@ -173,7 +173,7 @@ def recall(
         if allowed is not None:
             scores[~allowed] = -np.inf
         possible = min(count, int(np.isfinite(scores).sum()))
-        found = built.index.candidates(query, count, allowed)
+        found = built.index.look_up(query).candidates(count, allowed)
         if found is None:
             shares.append(1.0)
             continue

@@ -39,7 +39,7 @@ class BuiltIndex:
 
     def nearest(self, query: Vectors, count: int) -> NDArray[np.int64]:
         """The `count` nearest rows (of the gallery as it was given), best first."""
-        found = None if self.index is None else self.index.candidates(query, count, None)
+        found = None if self.index is None else self.index.look_up(query).candidates(count, None)
         if found is None:
             rows = best(self.vectors @ query, count)
         else:

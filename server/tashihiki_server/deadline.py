@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
+from types import TracebackType
 
 from tashihiki.errors import DeadlineExceededError
 
-_remaining: ContextVar[Callable[[], float | None] | None] = ContextVar("remaining", default=None)
+_Remaining = Callable[[], float | None]
+_remaining: ContextVar[_Remaining | None] = ContextVar("remaining", default=None)
 
 
-@contextmanager
-def deadline(remaining: Callable[[], float | None]) -> Iterator[None]:
+def deadline(remaining: _Remaining) -> AbstractContextManager[None]:
     """Sets the deadline of the block.
 
     Args:
         remaining: tells the seconds that are left; None for no deadline.
     """
-    token = _remaining.set(remaining)
-    try:
-        yield
-    finally:
-        _remaining.reset(token)
+    return _Deadline(remaining)
+
+
+class _Deadline(AbstractContextManager[None]):
+    def __init__(self, remaining: _Remaining) -> None:
+        self._own = remaining
+        self._outer: Token[_Remaining | None] | None = None
+
+    def __enter__(self) -> None:
+        self._outer = _remaining.set(self._own)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._outer is not None
+        _remaining.reset(self._outer)
 
 
 def check_deadline() -> None:

@@ -72,7 +72,9 @@ def decode(data: bytes, size: int, limits: ImageLimits, field: str = "image") ->
     try:
         picture = _opened(data, limits, field)
         picture.draft("RGB", (max(size, THUMBNAIL_SIZE),) * 2)
-        return _on_white(ImageOps.exif_transpose(picture))
+        # Not a copy, as in most pictures nothing is to be turned.
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _on_white(picture)
     except InvalidArgumentError:
         raise
     except UnidentifiedImageError:
@@ -138,7 +140,7 @@ def _on_white(picture: Image.Image) -> Image.Image:
         layer = picture.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _deep_grey(picture: Image.Image) -> Image.Image:

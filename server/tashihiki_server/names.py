@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from tashihiki.composition import attribute
 from tashihiki.errors import NotFoundError
@@ -19,7 +20,16 @@ def fold(name: str) -> str:
 
     HAPPY, happy and ＨＡＰＰＹ fold alike (NFKC, case folding, single spaces).
     """
+    # Whatever somebody sends is not to be kept.
+    return _fold_again(name) if len(name) <= _SHOWN_LENGTH else _fold(name)
+
+
+def _fold(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+# A query folds the few names that it has over and over.
+_fold_again = lru_cache(maxsize=4096)(_fold)
 
 
 def spelt(name: str) -> str:

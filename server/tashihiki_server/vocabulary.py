@@ -153,8 +153,9 @@ class Vocabulary:
 
     def facet_or_none(self, name: str) -> str | None:
         """The folded facet of this name, if some item carries it."""
-        known = self._facets.get(fold(name))
-        return fold(name) if known is not None and any(known.counts) else None
+        folded = fold(name)
+        known = self._facets.get(folded)
+        return folded if known is not None and any(known.counts) else None
 
     def find_value(self, facet: str, value: str, where: str) -> AttributeKey:
         """The value of this name or alias in a folded facet.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -96,7 +97,7 @@ def test_rows_that_are_all_the_same(tmp_path: Path) -> None:
     same = replace(gallery, rows=np.repeat(gallery.rows[:1], 1500, axis=0))
     found = build(tmp_path / "built", same, routes=[Route.EXACT, Route.CELLS])
     if found.index is not None:
-        candidates = found.index.candidates(gallery.rows[0], 10, None)
+        candidates = found.index.look_up(gallery.rows[0]).candidates(10, None)
         assert candidates is None or len(candidates) == 1500
 
 
@@ -153,6 +154,45 @@ def test_centroids_are_taken_over_while_they_do(by_cells: Built, tmp_path: Path)
     )
     assert few.calibration.fitted is not None
     assert few.calibration.fitted.rows == LARGE // 4
+
+
+def test_the_axes_of_wide_rows_are_taken_over_with_the_centroids(tmp_path: Path) -> None:
+    wide = raw(6600, dimension=520)
+    first = replace(wide, rows=wide.rows[:6000], labels=wide.labels[:6000])
+    before = build(tmp_path / "before", first, routes=[Route.CELLS])
+    again = build(
+        tmp_path / "again",
+        wide,
+        routes=[Route.CELLS],
+        previous=before.calibration,
+        previous_folder=before.folder,
+    )
+    assert again.calibration.fitted == before.calibration.fitted
+    with (
+        np.load(before.folder / "cells-0.npz") as old,
+        np.load(again.folder / "cells-0.npz") as new,
+    ):
+        assert np.array_equal(old["axes"], new["axes"])
+        np.testing.assert_allclose(old["axes"].T @ old["axes"], np.eye(128), atol=1e-5)
+        np.testing.assert_allclose(new["on_axes"], again.rows @ new["axes"], atol=1e-5)
+    found, answered = recall(again, wide.queries(100), 10)
+    assert found >= 0.985
+    assert answered > 0.9
+
+
+def test_an_index_of_before_there_were_axes_is_opened(by_cells: Built, tmp_path: Path) -> None:
+    folder = tmp_path / "before"
+    shutil.copytree(by_cells.folder, folder)
+    for path in folder.glob("cells-*.npz"):
+        with np.load(path) as file:
+            kept = {name: file[name] for name in ("columns", "centroids", "starts", "rows")}
+        np.savez(path, **kept)
+    content = json.loads(by_cells.calibration.to_json())
+    del content["margins"]
+    calibration = Calibration.from_json(json.dumps(content))
+    opened = replace(by_cells, index=open_index(folder, by_cells.rows, calibration))
+    queries = _first(LARGE).queries(60)
+    assert recall(opened, queries, 10) == recall(by_cells, queries, 10)
 
 
 def test_centroids_that_no_longer_do_are_fitted_again(by_cells: Built, tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ def draw(gallery: Generated, count: int, seed: int = 0, facets: Sequence[str] = 
     made_of = Gallery(
         gallery.rows, gallery.labels, facets or gallery.facets, gallery.blocks, gallery.clip
     )
-    return Compositions(made_of, np.random.default_rng(seed)).draw(count)
+    queries, _ = Compositions(made_of, np.random.default_rng(seed)).draw(count)
+    return queries
 
 
 @pytest.mark.parametrize("gallery", [factored(2000), raw(2000)], ids=["factored", "raw"])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tashihiki_server.index.calibration import COUNTS, Effort
-from tashihiki_server.index.cells import Cells, CellsIndex
+from tashihiki_server.index.cells import Cells
+from tashihiki_server.index.cells_index import CellsIndex
 
 COUNT, DIMENSION = 1000, 4
 # So that the seconds are those of so many rows.
@@ -30,8 +31,8 @@ def test_whole_cells_and_comparing_all_rows_are_counted(effort: int) -> None:
     two = Cells((0, 1), centroids, np.array([0, 400, COUNT]), np.arange(COUNT), efforts)
     index = CellsIndex(vectors, [whole, two], ROW_SECONDS)
     query = np.array([1, 0, 0, 0], dtype=np.float32)
-    found = index.candidates(query, COUNTS[-1], None)
-    expected = index.seconds(query, COUNTS[-1])
+    found = index.look_up(query).candidates(COUNTS[-1], None)
+    expected = index.look_up(query).seconds(COUNTS[-1])
     if effort == 1:
         assert found is not None
         assert len(found) == 400

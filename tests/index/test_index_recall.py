@@ -21,6 +21,7 @@ QUERIES = 120
 KINDS: dict[str, tuple[Callable[[], Generated], Route]] = {
     "factored, cells": (lambda: factored(20_000), Route.CELLS),
     "raw, cells": (lambda: raw(20_000), Route.CELLS),
+    "raw and wide, cells": (lambda: raw(20_000, dimension=640), Route.CELLS),
     "factored, graph": (lambda: factored(4_000), Route.GRAPH),
     "raw, graph": (lambda: raw(4_000), Route.GRAPH),
 }
@@ -155,7 +156,7 @@ def test_the_candidates_are_few(case: tuple[Built, Rows]) -> None:
         sizes = [
             len(found)
             for query in queries
-            if (found := built.index.candidates(query, count, None)) is not None
+            if (found := built.index.look_up(query).candidates(count, None)) is not None
         ]
         assert max(sizes) <= 1.2 * max(count, 10) + 10
 
@@ -165,8 +166,8 @@ def test_no_row_allowed_and_none_wanted(case: tuple[Built, Rows]) -> None:
     assert built.index is not None
     nothing = np.zeros(len(built.rows), dtype=bool)
     for found in (
-        built.index.candidates(queries[0], 10, nothing),
-        built.index.candidates(queries[0], 0, None),
+        built.index.look_up(queries[0]).candidates(10, nothing),
+        built.index.look_up(queries[0]).candidates(0, None),
     ):
         assert found is None or len(found) == 0
 
@@ -177,6 +178,6 @@ def test_what_is_no_query_is_refused(case: tuple[Built, Rows]) -> None:
     assert built.index is not None
     for hostile in (query[:-1], query[None], query * 0, query * np.nan, np.append(query, 0)):
         with pytest.raises(ValueError, match=r"."):
-            built.index.candidates(np.asarray(hostile, dtype=np.float32), 10, None)
+            built.index.look_up(np.asarray(hostile, dtype=np.float32)).candidates(10, None)
     with pytest.raises(ValueError, match="mask"):
-        built.index.candidates(query, 10, np.ones(3, dtype=bool))
+        built.index.look_up(query).candidates(10, np.ones(3, dtype=bool))

@@ -141,7 +141,7 @@ def check(
     """Checks what must always hold; returns the mean recall."""
     allowed = [identifier for identifier in gallery.vectors if admits(identifier)]
     recalls = []
-    for query in composed_queries(gallery, 60 if limit <= 10 else 12, seed=limit):
+    for query in composed_queries(gallery, 200 if limit <= 10 else 12, seed=limit):
         answer = ask(served, gallery, query, limit, condition)
         found = hit_ids(answer)
         assert len(found) == len(set(found)) == min(limit, len(allowed))

@@ -29,6 +29,7 @@ from calls import (
     vector_item,
 )
 from gallery import Gallery, clipped, fill, random_vectors, unit
+from picture_files import landscape, save
 from serving import Served, serving
 from tashihiki.v1 import catalog_pb2, composition_pb2, search_pb2
 from tashihiki_server.collection.collection import Collection, State
@@ -407,6 +408,26 @@ def test_a_token_is_of_its_request_only(
         found = turn(module_served, name, token, **other)
         assert (found.code.name, found.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
         assert found.field == "page_token"
+
+
+@pytest.mark.parametrize("place", ["term", "this image", "image(photo)"])
+def test_a_token_is_of_its_picture_only(
+    module_served: Served, steady: tuple[str, str, str], place: str
+) -> None:
+    def page(picture: bytes, token: str = "") -> search_pb2.SearchResponse:
+        form: Form = [composition_pb2.Term(image=picture)] if place == "term" else place
+        bound = {
+            "this image": {"this_image": picture},
+            "image(photo)": {"images": {"photo": picture}},
+        }
+        return search(module_served, steady[0], form, bound.get(place), page_token=token)
+
+    one, other = save(landscape(), "PNG"), save(landscape(48, 64), "PNG")
+    first = page(one)
+    second = page(one, first.next_page_token)
+    assert len({*hit_ids(first), *hit_ids(second)}) == 20
+    found = failure(lambda: page(other, first.next_page_token))
+    assert (found.code.name, found.reason) == ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID")
 
 
 def test_a_token_is_of_its_collection_only(

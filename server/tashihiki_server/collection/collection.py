@@ -25,7 +25,7 @@ from tashihiki_server.collection.encoder_progress import EncoderProgress
 from tashihiki_server.collection.fits import FitStore
 from tashihiki_server.collection.gallery import Gallery, State
 from tashihiki_server.collection.loading import load
-from tashihiki_server.collection.nearest import Nearest, nearest
+from tashihiki_server.collection.nearest import Nearest, Patience, nearest
 from tashihiki_server.collection.prototypes import PrototypeRefresh
 from tashihiki_server.collection.recent_items import RecentItems
 from tashihiki_server.collection.refit import Refit, Refitted
@@ -396,7 +396,7 @@ class Collection:
         limit: int,
         mask: Mask | None,
         excluded: Set[str],
-        most: int | None = None,
+        patience: Patience | None = None,
     ) -> Nearest:
         """The items of a state most similar to a composed vector.
 
@@ -406,13 +406,13 @@ class Collection:
             limit: how many to return; fewer only where fewer exist.
             mask: (rows,), which items may be returned; None for all.
             excluded: ids of items that must not be.
-            most: rows that may be put in order; None for any number.
+            patience: what it may take; None for whatever it takes.
 
         Raises:
-            ManyCandidatesError: where there are more that may be equal.
+            OutOfPatienceError: where it takes more.
         """
         index = None if state.index is None else state.index.index
-        found = nearest(state.rows, index, vector, limit + len(excluded), mask, most)
+        found = nearest(state.rows, index, vector, limit + len(excluded), mask, patience)
         if not excluded:
             return found
         kept = [n for n, row in enumerate(found.rows) if state.rows.id(row) not in excluded][:limit]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tashihiki_server.collection.rows import RowNumbers, RowsView
-from tashihiki_server.index.base import Route, VectorIndex
+from tashihiki_server.index.base import LookUp, Route, VectorIndex
 from tashihiki_server.query.filter import Mask
 from tashihiki_server.space.base import Vectors
 
@@ -21,8 +21,23 @@ _SPARSE = 0.3
 _PIECE = 4096
 
 
-class ManyCandidatesError(Exception):
-    """More rows may be the nearest than were to be put in order: many are equal."""
+@dataclass(frozen=True)
+class Patience:
+    """What a look-up may take while others wait for it.
+
+    Attributes:
+        seconds: of comparing rows, as estimated.
+        row_seconds: of comparing one row that is in no index.
+        rows: that may be put in order.
+    """
+
+    seconds: float
+    row_seconds: float
+    rows: int
+
+
+class OutOfPatienceError(Exception):
+    """A look-up takes longer than it may: it is hard, or many rows are equal."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,7 @@ def nearest(
     vector: Vectors,
     limit: int,
     admitted: Mask | None,
-    most: int | None = None,
+    patience: Patience | None = None,
 ) -> Nearest:
     """Finds the `limit` live, admitted rows most similar to a unit vector (d,).
 
@@ -58,20 +73,28 @@ def nearest(
         vector: the query.
         limit: how many to return.
         admitted: (rows,), what the filter lets through; None for no filter.
-        most: rows that may be put in order; None for any number.
+        patience: what it may take; None for whatever it takes.
 
     Raises:
-        ManyCandidatesError: where there are more that may be equal.
+        OutOfPatienceError: where it takes more.
     """
     allowed = view.alive if admitted is None else view.alive & admitted
+    look_up = None if index is None else index.look_up(vector)
+    covered = 0 if index is None else len(index)
+    if patience is not None:
+        seconds = 0.0 if look_up is None else look_up.seconds(limit)
+        if seconds + (view.count - covered) * patience.row_seconds > patience.seconds:
+            raise OutOfPatienceError
     route = Route.EXACT
-    candidates = None if index is None else _by_index(view, index, vector, limit, allowed)
+    candidates = None
+    if look_up is not None:
+        candidates = _by_index(view, look_up, covered, vector, limit, allowed)
     if index is not None and candidates is not None:
         route = index.route
     else:
         candidates = _by_comparison(view, vector, limit, allowed)
-    if most is not None and len(candidates) > most:
-        raise ManyCandidatesError
+    if patience is not None and len(candidates) > patience.rows:
+        raise OutOfPatienceError
     return Nearest(*by_similarity(view, vector, candidates, limit), route)
 
 
@@ -83,11 +106,9 @@ def _by_comparison(view: RowsView, vector: Vectors, limit: int, allowed: Mask) -
 
 
 def _by_index(
-    view: RowsView, index: VectorIndex, vector: Vectors, limit: int, allowed: Mask
+    view: RowsView, look_up: LookUp, covered: int, vector: Vectors, limit: int, allowed: Mask
 ) -> RowNumbers | None:
-    covered = len(index)
-    of_index = allowed[:covered]
-    found = index.candidates(vector, limit, None if of_index.all() else of_index)
+    found = look_up.candidates(limit, allowed[:covered])
     if found is None:
         return None
     newer = np.flatnonzero(allowed[covered:])
@@ -121,7 +142,7 @@ def by_similarity(
             vector.astype(np.float64),
             out=similarities[piece],
         )
-    similarities = np.clip(np.round(similarities, 9), -1.0, 1.0)
+    similarities = np.minimum(np.maximum(np.round(similarities, 9), -1.0), 1.0)
     if len(rows) > limit:
         first = _first(view, rows, similarities, limit)
         rows, similarities = rows[first], similarities[first]

@@ -34,14 +34,15 @@ class RecentItems:
     def items(self, ids: Sequence[str]) -> dict[str, StoredItem]:
         """The items with these ids, those that are there, without their thumbnails."""
         rows = self._gallery.rows
-        versions = {identifier: rows.version(identifier) for identifier in ids}
-        found = {}
+        found, missing = {}, []
         with self._lock:
-            for identifier, version in versions.items():
+            for identifier in ids:
+                version = rows.version(identifier)
                 item = self._items.get(identifier)
                 if item is not None and item.version == version:
                     found[identifier] = item
-        missing = [i for i, version in versions.items() if version is not None and i not in found]
+                elif version is not None:
+                    missing.append(identifier)
         if missing:
             read = self._gallery.catalogue.items(missing)
             found |= read

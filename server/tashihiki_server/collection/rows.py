@@ -73,8 +73,8 @@ class RowsView:
     def take(self, rows: RowNumbers) -> Vectors:
         """The vectors of some rows, (n, d)."""
         covered = len(self.frozen)
-        if not len(rows) or rows.max() < covered:
-            return self.frozen[rows]
+        if covered == self.count or not len(rows) or rows.max() < covered:
+            return self.frozen.take(rows, axis=0)
         if rows.min() >= covered:
             return self._newer[rows - covered]
         taken = np.empty((len(rows), self.frozen.shape[1]), dtype=np.float32)

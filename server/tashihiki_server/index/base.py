@@ -30,6 +30,32 @@ class Route(Enum):
     """Along the edges of an NGT graph."""
 
 
+class LookUp(Protocol):
+    """What is known of a query before its nearest rows are."""
+
+    def seconds(self, count: int) -> float:
+        """About how long `candidates` takes where all rows are allowed."""
+        ...
+
+    def candidates(self, count: int, allowed: Mask | None) -> RowNumbers | None:
+        """Rows among which the `count` nearest allowed ones are, or most of them.
+
+        How many of them, the calibration says. There are at least `count` rows where so many are
+        allowed, in no order, and not many more. The caller compares exactly.
+
+        Args:
+            count: how many are wanted.
+            allowed: (rows,), which may be answers; None for all.
+
+        Returns:
+            None where comparing all allowed rows takes no longer.
+
+        Raises:
+            ValueError: for a mask of another shape.
+        """
+        ...
+
+
 class VectorIndex(Protocol):
     """Rows of unit vectors, numbered from 0, built once and then only searched."""
 
@@ -42,27 +68,12 @@ class VectorIndex(Protocol):
         """How many rows it holds."""
         ...
 
-    def candidates(self, vector: Vectors, count: int, allowed: Mask | None) -> RowNumbers | None:
-        """Rows among which the `count` allowed ones nearest to a unit vector are, or most of them.
-
-        How many of them, the calibration says. There are at least `count` rows where so many are
-        allowed, in no order, and not many more. The caller compares exactly.
-
-        Args:
-            vector: (d,).
-            count: how many are wanted.
-            allowed: (len(self),), which rows may be answers; None for all.
-
-        Returns:
-            None where comparing all allowed rows takes no longer.
+    def look_up(self, vector: Vectors) -> LookUp:
+        """Begins to look a unit vector (d,) up.
 
         Raises:
             ValueError: for another shape, for no finite vector and for one of zeros.
         """
-        ...
-
-    def seconds(self, vector: Vectors, count: int) -> float:
-        """About how long `candidates` takes for a vector (d,) where all rows are allowed."""
         ...
 
     def close(self) -> None:
@@ -70,22 +81,32 @@ class VectorIndex(Protocol):
         ...
 
 
-def checked_query(vector: Vectors, allowed: Mask | None, shape: tuple[int, int]) -> Vectors:
+def checked_query(vector: Vectors, dimension: int) -> Vectors:
     """The query as it may be compared.
 
     Args:
-        vector: see `VectorIndex.candidates`, as is
-        allowed: the mask.
-        shape: of the rows, (n, d).
+        vector: see `VectorIndex.look_up`, as is
+        dimension: of the rows.
 
     Raises:
         ValueError: for another shape, for no finite vector and for one of zeros.
     """
     query = np.ascontiguousarray(vector, dtype=np.float32)
-    if np.shape(vector) != shape[1:]:
-        raise ValueError(f"a query of shape {np.shape(vector)} for rows of {shape[1]}")
+    if np.shape(vector) != (dimension,):
+        raise ValueError(f"a query of shape {np.shape(vector)} for rows of {dimension}")
     if not np.isfinite(query).all() or not query.any():
         raise ValueError("a query is zero or not finite")
-    if allowed is not None and (allowed.shape != shape[:1] or allowed.dtype != np.bool_):
-        raise ValueError(f"a mask of shape {allowed.shape} for {shape[0]} rows")
     return query
+
+
+def checked_mask(allowed: Mask | None, rows: int) -> Mask | None:
+    """A mask of so many rows; None where it allows all.
+
+    Raises:
+        ValueError: for another shape.
+    """
+    if allowed is None:
+        return None
+    if allowed.shape != (rows,) or allowed.dtype != np.bool_:
+        raise ValueError(f"a mask of shape {allowed.shape} for {rows} rows")
+    return None if allowed.all() else allowed

@@ -14,7 +14,7 @@ and writes
     cells-0.npz, cells-1.npz … or ngt/, whatever the route needs
 
 and removes the other inputs. The rows stay in files; the coordinates that belong to facets are held
-in memory, twice, as each division has them in its own order.
+in memory, twice, as each division has them in its own order, and so are wide rows' principal axes.
 """
 
 from __future__ import annotations
@@ -34,15 +34,11 @@ from tashihiki_server.index.base import Route, RowNumbers
 from tashihiki_server.index.calibration import Calibration, Fitted, Point
 from tashihiki_server.index.compositions import Compositions, Gallery
 from tashihiki_server.index.divisions import Divider, facet_columns
-from tashihiki_server.index.measurement import (
-    Trial,
-    measure_cells,
-    measure_exact,
-    measure_graph,
-)
+from tashihiki_server.index.measurement import measure_cells, measure_exact, measure_graph
 from tashihiki_server.index.ngt import NgtIndex, build_ngt
 from tashihiki_server.index.opening import GRAPH_FOLDER, remove_cells, write_cells
 from tashihiki_server.index.request import Request
+from tashihiki_server.index.trial import Trial
 from tashihiki_server.space.base import Vectors
 
 VECTORS_FILE = "vectors.npy"
@@ -135,8 +131,8 @@ def _build(
     gallery = Gallery(
         vectors, labels, request.facets, request.blocks, request.clip, request.rest_weight
     )
-    queries = Compositions(gallery, random).draw(QUERIES)
-    trial = Trial.of(vectors, queries)
+    queries, kinds = Compositions(gallery, random).draw(QUERIES)
+    trial = Trial.of(vectors, queries, kinds)
     target = request.target_recall
     divisions = [whole]
     for number, columns in enumerate(facet_columns(request.blocks), 1):
@@ -161,6 +157,7 @@ def _build(
     if best is not Route.GRAPH:
         shutil.rmtree(folder / GRAPH_FOLDER, ignore_errors=True)
     efforts = tuple(cells.efforts for cells in divisions) if best is Route.CELLS else ()
+    principal = divisions[0].principal if efforts else None
     return Calibration(
         route=best,
         target=target,
@@ -172,6 +169,7 @@ def _build(
         cells=efforts,
         graph=graph if best is Route.GRAPH else None,
         fitted=(divider.fitted or Fitted(len(vectors), efforts)) if efforts else None,
+        margins={} if principal is None else principal.margins,
     )
 
 

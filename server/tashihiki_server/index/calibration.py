@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
 from tashihiki_server.index.base import Route
@@ -93,6 +93,7 @@ class Calibration:
         graph_tried_at: how many rows there were when a graph was last built; 0 for never.
         points: the curve.
         cells: the efforts for each division of the rows; of that route only.
+        margins: of its first division's candidates, by count, where that is on principal axes.
         graph: settings by count, of that route only.
         fitted: of the route through cells only; later indexes may take its centroids over.
     """
@@ -107,6 +108,7 @@ class Calibration:
     cells: tuple[Efforts, ...] = ()
     graph: Mapping[int, GraphSetting] | None = None
     fitted: Fitted | None = None
+    margins: Mapping[int, float] = field(default_factory=dict)
 
     def recall(self, count: int = COUNTS[0]) -> float:
         """What was measured of the chosen setting; 1 where all rows are compared."""
@@ -146,6 +148,8 @@ class Calibration:
                 graph=content["graph"]
                 and {count: GraphSetting(**content["graph"][str(count)]) for count in COUNTS},
                 fitted=_fitted(content.get("fitted")),
+                # An earlier release had no axes.
+                margins={int(c): float(m) for c, m in content.get("margins", {}).items()},
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is no calibration: {error!r}") from error

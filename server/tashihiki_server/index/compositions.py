@@ -92,12 +92,16 @@ class Compositions:
                 self._value,
                 self._item,
                 self._sum_of_items,
+                self._difference_of_items,
             ]
         )
 
-    def draw(self, count: int) -> Vectors:
-        """Queries (m, d) of unit length, of all kinds in turn; m is `count` but for bad luck."""
-        queries = []
+    def draw(self, count: int) -> tuple[Vectors, NDArray[np.int64]]:
+        """Queries (m, d) of unit length, of all kinds in turn; m is `count` but for bad luck.
+
+        And their kinds, by number, (m,).
+        """
+        queries, kinds = [], []
         for number in range(count):
             for _ in range(_TRIES):
                 query = self._kinds[number % len(self._kinds)]().astype(np.float64)
@@ -106,8 +110,10 @@ class Compositions:
                 length = float(np.linalg.norm(query))
                 if length > _SHORTEST:
                     queries.append((query / length).astype(np.float32))
+                    kinds.append(number % len(self._kinds))
                     break
-        return np.array(queries, dtype=np.float32).reshape(-1, self._gallery.vectors.shape[1])
+        drawn = np.array(queries, dtype=np.float32).reshape(-1, self._gallery.vectors.shape[1])
+        return drawn, np.array(kinds, dtype=np.int64)
 
     def _pair(self) -> Vectors:
         first, second = self._any_value(), self._any_value()
@@ -162,8 +168,11 @@ class Compositions:
         return vector
 
     def _sum_of_items(self) -> Vectors:
-        both: Vectors = self._item() + self._item()
-        return both
+        """Of two or three: the more there are, the farther it lies from each."""
+        total: Vectors = self._item() + self._item()
+        if self._random.random() < 0.5:
+            total += self._item()
+        return total
 
     def _difference_of_items(self) -> Vectors:
         changed: Vectors = self._item() - self._item() + self._item()

@@ -18,6 +18,7 @@ from tashihiki_server.index.calibration import Calibration, Efforts, Fitted
 from tashihiki_server.index.cells import Cells
 from tashihiki_server.index.kmeans import assign, fit_centroids
 from tashihiki_server.index.opening import read_cells
+from tashihiki_server.index.principal import Principal, fit_axes, is_wide, on_axes
 from tashihiki_server.index.request import Request
 from tashihiki_server.space.base import Block, Vectors
 
@@ -47,11 +48,13 @@ class Divider:
         random: what is fitted is drawn by it.
         fitted: what the given centroids were worth when they were fitted; None to fit.
         centroids: of each division of the last index.
+        axes: of its first division, (d, r); None where that has none.
     """
 
     random: np.random.Generator
     fitted: Fitted | None = None
     centroids: Sequence[Vectors] = ()
+    axes: Vectors | None = None
 
     @classmethod
     def like(cls, request: Request, rows: int, random: np.random.Generator) -> Divider:
@@ -62,18 +65,31 @@ class Divider:
         if not _LEAST <= rows / previous.fitted.rows <= _MOST:
             return cls(random)
         try:
-            read = [read_cells(folder, n, ()) for n in range(len(previous.fitted.cells))]
+            read = [read_cells(folder, n, (), {}) for n in range(len(previous.fitted.cells))]
         except (OSError, ValueError) as error:
             logger.warning("the last index cannot be read again: %s", error)
             return cls(random)
         wanted = [(0, request.blocks[-1].stop), *facet_columns(request.blocks)]
         if [cells.columns for cells in read] != wanted:
             return cls(random)
-        return cls(random, previous.fitted, [cells.centroids for cells in read])
+        principal = read[0].principal
+        if (principal is None) == is_wide(request.blocks[-1].stop):
+            return cls(random)
+        axes = None if principal is None else principal.axes
+        return cls(random, previous.fitted, [cells.centroids for cells in read], axes)
 
     def whole(self, vectors: Vectors) -> tuple[Cells, RowNumbers]:
-        """Cells of rows (n, d) without efforts, and the order that puts each cell's together."""
-        return self._divide(vectors, 0)
+        """Cells of rows (n, d) without efforts, and the order that puts each cell's together.
+
+        Where the rows are wide, on principal axes without margins.
+        """
+        if not is_wide(vectors.shape[1]):
+            return self._divide(vectors, 0)
+        axes = fit_axes(vectors, self.random) if self.axes is None else self.axes
+        rows = on_axes(vectors, axes)
+        cells, order = self._divide(rows, 0)
+        columns = (0, vectors.shape[1])
+        return replace(cells, columns=columns, principal=Principal(axes, rows[order])), order
 
     def by_columns(self, vectors: Vectors, columns: tuple[int, int], number: int) -> Cells:
         """Cells of some coordinates, start and stop, the division of this number."""

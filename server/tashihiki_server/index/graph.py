@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tashihiki_server.index.base import GATHERED, TIE, Mask, Route, RowNumbers, checked_query
+from tashihiki_server.index.base import (
+    GATHERED,
+    TIE,
+    Mask,
+    Route,
+    RowNumbers,
+    checked_mask,
+    checked_query,
+)
 from tashihiki_server.index.calibration import COUNTS, GraphSetting, between
 from tashihiki_server.index.ngt import NgtIndex
 from tashihiki_server.space.base import Vectors
@@ -36,9 +44,9 @@ class GraphIndex:
         if len(graph) != len(vectors):
             raise ValueError("the graph is not of these rows")
         self._graph = graph
-        self._vectors = vectors
+        self.vectors = vectors
         self._settings = settings
-        self._row_seconds = row_seconds
+        self.row_seconds = row_seconds
 
     @property
     def route(self) -> Route:
@@ -52,31 +60,65 @@ class GraphIndex:
         """See `VectorIndex.close`."""
         self._graph.close()
 
-    def candidates(self, vector: Vectors, count: int, allowed: Mask | None) -> RowNumbers | None:
-        """See `VectorIndex.candidates`.
+    def look_up(self, vector: Vectors) -> GraphLookUp:
+        """See `VectorIndex.look_up`."""
+        return GraphLookUp(self, checked_query(vector, self.vectors.shape[1]))
 
-        A first look-up asks for as many rows as should hold enough allowed ones, each further
+    def search(self, query: Vectors, size: int) -> RowNumbers:
+        """So many rows near a query, (size,) at most."""
+        setting = self._settings[COUNTS[0] if size < COUNTS[1] else COUNTS[1]]
+        return self._graph.search(query, size, setting.epsilon, setting.edge_size)
+
+    def size_seconds(self, size: int) -> float:
+        """About how long that takes."""
+        low, high = (self._settings[count].seconds for count in COUNTS)
+        return between((low, max(low, high)), size)
+
+
+class GraphLookUp:
+    """A query that is followed along the graph; see `LookUp`."""
+
+    def __init__(self, index: GraphIndex, query: Vectors) -> None:
+        """Does nothing yet.
+
+        Args:
+            index: that has the graph.
+            query: (d,).
+        """
+        self._index = index
+        self._query = query
+
+    def seconds(self, count: int) -> float:
+        """See `LookUp.seconds`."""
+        index = self._index
+        return min(index.size_seconds(look_up_size(count)), index.row_seconds * len(index))
+
+    def candidates(self, count: int, allowed: Mask | None) -> RowNumbers | None:
+        """See `LookUp.candidates`.
+
+        A first search asks for as many rows as should hold enough allowed ones, each further
         one for three times as many; it ends where comparing the allowed rows is as fast.
         """
-        query = checked_query(vector, allowed, self._vectors.shape)
-        possible = len(self) if allowed is None else int(np.count_nonzero(allowed))
+        index, query = self._index, self._query
+        allowed = checked_mask(allowed, len(index))
+        possible = len(index) if allowed is None else int(np.count_nonzero(allowed))
         wanted = min(max(count, 0), possible)
         if not wanted:
             return np.empty(0, dtype=np.int64)
-        exact = self._row_seconds * possible
-        if possible < len(self):
-            exact = min(GATHERED * exact, self._row_seconds * len(self))
-        size = look_up_size(wanted * len(self) / possible)
+        exact = index.row_seconds * possible
+        if allowed is not None:
+            exact = min(GATHERED * exact, index.row_seconds * len(index))
+        size = look_up_size(wanted * len(index) / possible)
         spent = 0.0
         while True:
-            spent += self._size_seconds(size)
-            if spent >= exact or size >= len(self):
+            spent += index.size_seconds(size)
+            if spent >= exact or size >= len(index):
                 return None
-            found = self._search(query, size)
+            found = index.search(query, size)
             if allowed is not None:
                 found = found[allowed[found]]
             if len(found) > wanted:
-                scores = self._vectors[found] @ query
+                scores = index.vectors[found] @ query
                 worst = np.partition(scores, -wanted)[-wanted]
                 kept = scores >= worst - TIE
                 # Equal rows up to the last one found: there may be more of them.
@@ -86,18 +128,6 @@ class GraphIndex:
             elif len(found) == wanted == possible:
                 return found
             size *= 3
-
-    def seconds(self, vector: Vectors, count: int) -> float:
-        """See `VectorIndex.seconds`."""
-        return min(self._size_seconds(look_up_size(count)), self._row_seconds * len(self))
-
-    def _search(self, vector: Vectors, size: int) -> RowNumbers:
-        setting = self._settings[COUNTS[0] if size < COUNTS[1] else COUNTS[1]]
-        return self._graph.search(vector, size, setting.epsilon, setting.edge_size)
-
-    def _size_seconds(self, size: int) -> float:
-        low, high = (self._settings[count].seconds for count in COUNTS)
-        return between((low, max(low, high)), size)
 
 
 def look_up_size(wanted: float) -> int:

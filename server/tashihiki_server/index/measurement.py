@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tashihiki_server.index.base import TIE, Route, RowNumbers
+from tashihiki_server.index.base import Route, RowNumbers
 from tashihiki_server.index.calibration import COUNTS, Effort, Efforts, GraphSetting, Point
-from tashihiki_server.index.cells import Cells, CellsIndex, division_of
+from tashihiki_server.index.cells import Cells
+from tashihiki_server.index.cells_index import CellsIndex, division_of
 from tashihiki_server.index.graph import look_up_size
 from tashihiki_server.index.ngt import NgtIndex
+from tashihiki_server.index.trial import TIMED, Trial, assured, least_reaching, median_seconds
 from tashihiki_server.space.base import Vectors
 
 # Beyond the last one NGT visits so much that comparing everything is faster.
@@ -21,78 +22,11 @@ EPSILONS = (0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.18, 0.22, 0.26, 0.3, 0.4)
 EDGE_SIZES = (0, 40)
 # Recalls that the curve shows beside the target.
 _SHOWN = (0.8, 0.9, 0.95, 0.995)
-_TIMED = 60
-_WARMING = 3
-_PIECE = 16_384
 # Efforts of a division, and sampled queries for each of them.
 _EFFORTS = 4
 _LEAST_ALIKE = 50
 # More rows than there are.
 _UNKNOWN = 2**40
-
-_Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Queries, and what an exact search finds.
-
-    Attributes:
-        vectors: (n, d).
-        queries: (m, d).
-        nearest: (m, largest of `COUNTS`), most similar rows first; -1 where there are no more.
-        scores: of these, (m, largest of `COUNTS`).
-    """
-
-    vectors: Vectors
-    queries: Vectors
-    nearest: RowNumbers
-    scores: Vectors
-
-    @classmethod
-    def of(cls, vectors: Vectors, queries: Vectors) -> Trial:
-        """Searches exactly, in pieces."""
-        count = COUNTS[-1]
-        scores = np.full((len(queries), count), -np.inf, dtype=np.float32)
-        rows = np.full((len(queries), count), -1, dtype=np.int64)
-        for start in range(0, len(vectors), _PIECE):
-            piece = queries @ np.asarray(vectors[start : start + _PIECE]).T
-            numbers = np.broadcast_to(np.arange(start, start + piece.shape[1]), piece.shape)
-            piece = np.concatenate([scores, piece], axis=1)
-            numbers = np.concatenate([rows, numbers], axis=1)
-            best = np.argpartition(-piece, count - 1, axis=1)[:, :count]
-            scores = np.take_along_axis(piece, best, axis=1)
-            rows = np.take_along_axis(numbers, best, axis=1)
-        order = np.argsort(-scores, axis=1)
-        scores = np.take_along_axis(scores, order, axis=1)
-        rows = np.where(np.isfinite(scores), np.take_along_axis(rows, order, axis=1), -1)
-        return cls(vectors, queries, rows, scores)
-
-    def recalls(self, search: Callable[[Vectors], RowNumbers], count: int) -> _Floats:
-        """The share of each query's `count` nearest rows that a search finds, (queries,)."""
-        return np.array(
-            [
-                min(1.0, float((self.vectors[search(query)] @ query >= worst - TIE).sum()) / count)
-                for query, worst in zip(self.queries, self.scores[:, count - 1], strict=True)
-            ]
-        )
-
-
-def assured(recalls: _Floats) -> float:
-    """The mean less its standard error: a sample's luck shall not pass for recall."""
-    return float(recalls.mean() - recalls.std() / np.sqrt(len(recalls)))
-
-
-def median_seconds(search: Callable[[Vectors], object], queries: Vectors) -> float:
-    """Of one call."""
-    for query in queries[:_WARMING]:
-        search(query)
-    taken = []
-    for query in queries[:_TIMED]:
-        began = time.perf_counter()
-        search(query)
-        taken.append(time.perf_counter() - began)
-    return float(np.median(taken))
 
 
 def measure_exact(trial: Trial) -> list[Point]:
@@ -102,7 +36,7 @@ def measure_exact(trial: Trial) -> list[Point]:
         scores = trial.vectors @ query
         return np.partition(scores, -COUNTS[0])
 
-    seconds = median_seconds(search, trial.queries[: _TIMED // 3])
+    seconds = median_seconds(search, trial.queries[: TIMED // 3])
     return [Point(Route.EXACT, 0.0, count, 1.0, seconds, chosen=True) for count in COUNTS]
 
 
@@ -149,17 +83,7 @@ def least_rows(needed: NDArray[np.int64], recall: float) -> int:
 
     Without a sample, so many that all are compared.
     """
-    if not len(needed):
-        return _UNKNOWN
-    steps = np.unique(needed)
-    low, high = 0, len(steps) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if assured((needed <= steps[middle]).mean(axis=1)) >= recall:
-            high = middle
-        else:
-            low = middle + 1
-    return int(steps[low])
+    return int(least_reaching(needed, recall)) if len(needed) else _UNKNOWN
 
 
 def measure_cells(
@@ -173,9 +97,15 @@ def measure_cells(
         target: recall at each of `COUNTS`.
     """
     needed = rows_needed(trial, divisions)
+    groups = _groups(trial.queries, divisions)
+    first, asked = divisions[0], groups[0]
+    if first.principal is not None:
+        principal, passed = first.principal.measured(trial, asked, target)
+        divisions = [replace(first, principal=principal), *divisions[1:]]
+        needed[asked] = np.where(passed, needed[asked], _UNKNOWN)
     kinds = [
         _by_nearness(cells, trial.queries, group)
-        for cells, group in zip(divisions, _groups(trial.queries, divisions), strict=True)
+        for cells, group in zip(divisions, groups, strict=True)
     ]
     whole = CellsIndex(trial.vectors, divisions)
     cell_rows = len(trial.vectors) / len(divisions[0].centroids)
@@ -187,7 +117,7 @@ def measure_cells(
         for count in COUNTS:
 
             def search(query: Vectors, index: CellsIndex = index, count: int = count) -> object:
-                return index.compare(query, count)
+                return index.look_up(query).compare(count)
 
             hits = [
                 needed[alike, :count] <= effort.rows[count]
@@ -251,6 +181,9 @@ def measure_graph(
 ) -> tuple[dict[int, GraphSetting] | None, list[Point]]:
     """The settings by count that reach the target in the least time, and the curve.
 
+    A setting reaches it where it does for every kind of queries: a graph that leads from item to
+    item may lead a sum of items astray, and where these are few a mean would not tell.
+
     The points of these settings are chosen; there are none where no setting reaches the target
     in about the rival's time.
 
@@ -290,6 +223,7 @@ def _follow(
     trial: Trial, graph: NgtIndex, count: int, edge_size: int, target: float, limit: float
 ) -> tuple[list[Point], bool]:
     curve: list[Point] = []
+    kinds = [trial.kinds == kind for kind in np.unique(trial.kinds)]
     for epsilon in EPSILONS:
 
         def search(query: Vectors, epsilon: float = epsilon) -> RowNumbers:
@@ -298,7 +232,7 @@ def _follow(
         seconds = median_seconds(search, trial.queries)
         recalls = trial.recalls(search, count)
         curve.append(Point(Route.GRAPH, epsilon, count, float(recalls.mean()), seconds))
-        if assured(recalls) >= target:
+        if min(assured(recalls[kind]) for kind in kinds) >= target:
             return curve, True
         if seconds > limit:
             break

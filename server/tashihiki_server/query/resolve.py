@@ -236,19 +236,17 @@ class Resolver:
             word = operand.text if isinstance(operand, Word) else operand.value
             self._add_word(word, weight, resolution, allow_facet=isinstance(operand, Word))
         elif isinstance(operand, FacetValue):
-            self._refuse_unquoted(operand)
-            facet = self._vocabulary.find_facet(operand.facet, "")
-            self._add_attribute(
-                self._vocabulary.find_value(facet, operand.value, ""), weight, resolution
-            )
+            if (found := self._vocabulary.facet_or_none(operand.facet)) is None:
+                self._refuse_unquoted(operand)
+                found = self._vocabulary.find_facet(operand.facet, "")
+            key = self._vocabulary.find_value(found, operand.value, "")
+            self._add_attribute(key, weight, resolution)
         elif isinstance(operand, ImageOperand):
             resolution.terms.append(self._image(operand, weight, term.field))
         elif isinstance(operand, VectorOperand):
             resolution.terms.append(self._vector(operand, weight))
 
     def _refuse_unquoted(self, operand: FacetValue) -> None:
-        if self._vocabulary.facet_or_none(operand.facet) is not None:
-            return
         words = f"{operand.facet} {operand.value}"
         if keys := self._vocabulary.occurrences(words) or self._vocabulary.alike(words):
             meant = spelt(self._vocabulary.value_name(keys[0]))

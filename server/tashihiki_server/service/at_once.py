@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from tashihiki.v1 import search_pb2
 from tashihiki_server.collection.collection import Collection, State
+from tashihiki_server.collection.nearest import Patience
 from tashihiki_server.collection.rows import RowNumbers
 from tashihiki_server.index.calibration import COUNTS
 from tashihiki_server.query.ast import (
@@ -21,7 +22,7 @@ from tashihiki_server.query.ast import (
     WholeFacet,
     Word,
 )
-from tashihiki_server.space.base import Block, Vectors
+from tashihiki_server.space.base import Block
 from tashihiki_server.vocabulary import Vocabulary
 
 MAX_LIMIT = COUNTS[-1]
@@ -81,21 +82,13 @@ def are_short(terms: Sequence[Term], collection: Collection, this_item: str) -> 
     )
 
 
-def is_near(vector: Vectors, state: State) -> bool:
-    """Whether a composed vector (d,) is soon looked up: few rows are compared with it."""
-    rows, index = state.rows, state.index
-    row_seconds = _SECONDS_PER_COORDINATE * rows.frozen.shape[1]
-    compared, seconds = rows.count, 0.0
-    if index is not None and index.index is not None:
-        seconds = index.index.seconds(vector, MAX_LIMIT)
-        row_seconds = index.calibration.row_seconds
-        compared -= index.count
-    return bool(seconds + compared * row_seconds <= MAX_SECONDS)
-
-
-def max_candidates(state: State) -> int:
-    """How many rows are soon put in order."""
-    return MAX_COORDINATES // state.space.dimension
+def patience(state: State) -> Patience:
+    """What a look-up of such a search may take."""
+    dimension = state.space.dimension
+    row_seconds = _SECONDS_PER_COORDINATE * dimension
+    if state.index is not None and state.index.index is not None:
+        row_seconds = state.index.calibration.row_seconds
+    return Patience(MAX_SECONDS, row_seconds, MAX_COORDINATES // dimension)
 
 
 def are_light(rows: RowNumbers, state: State) -> bool:

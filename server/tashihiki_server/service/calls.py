@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeAlias, TypeVar, cast
 
@@ -90,7 +88,8 @@ class Calls:
             waited = _Waited(context)
 
             def answer(how: Callable[[Any], _Response | None]) -> _Response | None:
-                with waited.on():
+                with deadline(waited.remaining):
+                    check_deadline()
                     if timeable and request.include_timings:
                         response = _timed(how, request, arrived)
                     else:
@@ -126,7 +125,8 @@ class Calls:
             responses = _begun_later(work, request)
 
             def step() -> _Response | None:
-                with waited.on():
+                with deadline(waited.remaining):
+                    check_deadline()
                     response = next(responses, None)
                     return None if response is None else self._bounded(response)
 
@@ -206,24 +206,17 @@ def _refusing(message: str, reason: str, remedy: str, retry_delay: float | None)
 
 
 class _Waited:
-    """Whether the caller still waits."""
+    """Whether the caller still waits; work for one who does not ends at its next check."""
 
     def __init__(self, context: _Context) -> None:
         self._context = context
-        self._gone = threading.Event()
+        self._gone = False
 
     def no_more(self) -> None:
-        self._gone.set()
+        self._gone = True
 
-    @contextmanager
-    def on(self) -> Iterator[None]:
-        """Work for the caller, which ends at the next check once nobody waits."""
-        with deadline(self._remaining):
-            check_deadline()
-            yield
-
-    def _remaining(self) -> float | None:
-        return 0.0 if self._gone.is_set() else self._context.time_remaining()
+    def remaining(self) -> float | None:
+        return 0.0 if self._gone else self._context.time_remaining()
 
 
 def _timed(

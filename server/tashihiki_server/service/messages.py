@@ -90,9 +90,9 @@ def term_messages(
 def _term_message(term: ResolvedTerm, vocabulary: Vocabulary) -> composition_pb2.ResolvedTerm:
     message = composition_pb2.ResolvedTerm(label=term.label, weight=term.weight)
     if isinstance(term.term, AttributeTerm):
-        key = term.term.key
-        message.attribute.facet = vocabulary.facet_name(key.facet)
-        message.attribute.value = vocabulary.value_name(key)
+        key, attribute = term.term.key, message.attribute
+        attribute.facet = vocabulary.facet_name(key.facet)
+        attribute.value = vocabulary.value_name(key)
         message.member_count = vocabulary.count(key)
     elif term.kind == "facet":
         message.ignored_facet = term.label

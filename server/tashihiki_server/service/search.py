@@ -5,34 +5,35 @@ from __future__ import annotations
 import math
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tashihiki.v1 import composition_pb2, search_pb2
 from tashihiki_server.catalogue.base import StoredItem
 from tashihiki_server.collection.collection import Collection, State
-from tashihiki_server.collection.nearest import ManyCandidatesError
+from tashihiki_server.collection.nearest import OutOfPatienceError, Patience
 from tashihiki_server.deadline import check_deadline
 from tashihiki_server.encoder.embedder import Embedder
 from tashihiki_server.index.base import Route
 from tashihiki_server.library import Library
+from tashihiki_server.query.ast import Term
 from tashihiki_server.query.expression import parse_expression
 from tashihiki_server.query.filter import Filter, Mask, filter_from_message
 from tashihiki_server.query.message import read_query
 from tashihiki_server.query.nearest_id import nearest_id
+from tashihiki_server.query.pictures import carries_picture
 from tashihiki_server.query.resolve import Resolution, Resolver
 from tashihiki_server.service.at_once import (
     are_light,
     are_short,
-    is_near,
     is_short,
-    max_candidates,
+    patience,
 )
 from tashihiki_server.service.batch import answer_batch
-from tashihiki_server.service.hits.answers import Answers
+from tashihiki_server.service.hits.answers import Answers, repeatable
 from tashihiki_server.service.hits.blocks import block_messages, block_shares
 from tashihiki_server.service.hits.candidates import Candidates, reported
 from tashihiki_server.service.hits.composed_query import ComposedQuery
@@ -92,6 +93,12 @@ class _Answer:
     next_page_token: str = ""
     kept: int | None = None
 
+    @cached_property
+    def ids(self) -> list[str]:
+        """Of the items, in the order of the ranking."""
+        found: list[str] = self.state.rows.ids(self.ranking.rows).tolist()
+        return found
+
 
 class SearchApi:
     """One method for each RPC: request in, response out, `TashihikiError` raised."""
@@ -106,43 +113,60 @@ class SearchApi:
 
     def search(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse:
         """Composes the query and looks its nearest items up."""
-        if (given := self._given(request)) is not None:
+        key = repeatable(request)
+        if (given := self._given(request.collection, key)) is not None:
             return given
-        found = self._search(request, read_options(request), RETRIES)
+        found = self._search(request, key, read_options(request), None, RETRIES)
         assert found is not None
         return found
 
     def search_at_once(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse | None:
         """The same for who cannot wait: None for what takes longer than a short search."""
-        if (given := self._given(request)) is not None:
+        key = repeatable(request)
+        if (given := self._given(request.collection, key)) is not None:
             return given
         collection = self._library.collection(request.collection)
         # First, so that of two faults the same is told on both ways.
         options = read_options(request)
-        terms = read_query(request.query) if is_short(request) else None
-        this_item = request.query.bindings.this_item
-        if terms is None or not are_short(terms, collection, this_item):
+        if carries_picture(request.query) or not is_short(request):
+            return None
+        with stage("resolve"):
+            terms = read_query(request.query)
+        if not are_short(terms, collection, request.query.bindings.this_item):
             return None
         try:
-            return self._search(request, options, 0)
-        except ManyCandidatesError:
+            return self._search(request, key, options, terms, 0)
+        except OutOfPatienceError:
             return None
 
-    def _given(self, request: search_pb2.SearchRequest) -> search_pb2.SearchResponse | None:
+    def _given(self, collection: str, key: bytes | None) -> search_pb2.SearchResponse | None:
         """What was answered before, where that is still the answer."""
-        found = self._answers.find(request, self._library.collection(request.collection).state)
+        state = self._library.collection(collection).state
+        found = None if key is None else self._answers.find(key, state)
         if found is None:
             return None
         response, kept = found
         return response if kept is None or self._kept.renew(kept) else None
 
     def _search(
-        self, request: search_pb2.SearchRequest, options: SearchOptions, retries: int
+        self,
+        request: search_pb2.SearchRequest,
+        key: bytes | None,
+        options: SearchOptions,
+        terms: Sequence[Term] | None,
+        retries: int,
     ) -> search_pb2.SearchResponse | None:
         """Without retries, None where hits were written meanwhile or have much to tell.
 
+        Args:
+            request: to be answered.
+            key: that its answer is kept under; see `repeatable`.
+            options: of the request.
+            terms: of its query; None where they were not read yet.
+            retries: where hits were written meanwhile.
+
         Raises:
-            ManyCandidatesError: without retries, where many rows may be equal.
+            OutOfPatienceError: without retries, where the look-up is no short one.
         """
         collection = self._library.collection(request.collection)
         condition = None
@@ -151,7 +175,7 @@ class SearchApi:
         # What names and operands are may change until the state to search is taken; an answer of a
         # later state is given, but not kept.
         before = collection.state
-        resolution = None if request.page_token else self._resolve(collection, request)
+        resolution = None if request.page_token else self._resolve(collection, request, terms)
         for retry in range(retries + 1):
             check_deadline()
             if resolution is None:
@@ -159,29 +183,29 @@ class SearchApi:
             else:
                 with stage("compose"):
                     asked = _composed(collection, request, resolution)
-                if not (retries or is_near(asked.query.composed.vector, asked.state)):
-                    return None
-                most = None if retries else max_candidates(asked.state)
-                answer = self._first_page(request, collection, asked, options, condition, most)
+                allowance = None if retries else patience(asked.state)
+                answer = self._first_page(request, collection, asked, options, condition, allowance)
             if not (retries or are_light(answer.ranking.rows, answer.state)):
                 return None
-            ids = answer.state.rows.ids(answer.ranking.rows).tolist()
             with stage("fetch"):
-                items = collection.hit_items(ids, thumbnails=request.include_thumbnails)
-            changed = _changed(answer, items, condition is not None)
-            if not changed.any():
+                items = collection.hit_items(answer.ids, thumbnails=request.include_thumbnails)
+            unchanged = _unchanged(answer, items, condition is not None)
+            if len(unchanged) == len(answer.ids):
                 break
             if self._library.collection(request.collection) is not collection:
-                return self._search(request, options, retries)
+                return self._search(request, key, options, terms, retries)
             if not retries:
                 return None
             if retry < retries:
                 _wait_for_newer(collection, answer.state)
-        kept = answer.ranking.at(np.flatnonzero(~changed))
+        complete = len(unchanged) == len(answer.ids)
+        if not complete:
+            kept = answer.ranking.at(np.array(unchanged, dtype=np.int64))
+            answer = replace(answer, ranking=kept)
         with stage("respond"):
-            response = _response(request, replace(answer, ranking=kept), items)
-        if answer.state is before and not changed.any():
-            self._answers.keep(request, answer.state, response, answer.kept)
+            response = _response(request, answer, items)
+        if key is not None and complete and answer.state is before:
+            self._answers.keep(key, answer.state, response, answer.kept)
         return response
 
     def _first_page(
@@ -191,7 +215,7 @@ class SearchApi:
         asked: _Asked,
         options: SearchOptions,
         condition: Filter | None,
-        most: int | None,
+        allowance: Patience | None,
     ) -> _Answer:
         state, query = asked.state, asked.query
         candidates = Candidates(
@@ -201,7 +225,7 @@ class SearchApi:
             _mask(collection, state, condition),
             _excluded(request, query),
             options.min_similarity,
-            most,
+            allowance,
         )
         quota = None
         if options.grouping is not None:
@@ -230,12 +254,12 @@ class SearchApi:
         if reranks_them:
             with stage("rerank"):
                 head = reranked(state, asked.terms, query.composed, head)
-        answer = _Answer(state, query, head.at(slice(options.limit)), candidates.route)
+        ranking = head.at(slice(options.limit))
         if len(found) <= options.limit:
-            return answer
+            return _Answer(state, query, ranking, candidates.route)
         number = self._keep(request, collection, asked, head)
         token = self._kept.token(number, Position(options.limit))
-        return replace(answer, next_page_token=token, kept=number)
+        return _Answer(state, query, ranking, candidates.route, token, number)
 
     def _keep(
         self,
@@ -244,12 +268,13 @@ class SearchApi:
         asked: _Asked,
         head: Ranking,
     ) -> int:
+        ids = asked.state.rows.ids(head.rows).tolist()
         kept = KeptQuery(
             weakref.ref(collection),
             asked.state.identity,
             request_digest(request),
             asked.query,
-            Head(asked.state.rows.ids(head.rows), head.similarities, head.posteriors),
+            Head(tuple(ids), head.similarities, head.posteriors),
         )
         return self._kept.keep(kept)
 
@@ -288,7 +313,7 @@ class SearchApi:
     def compose(self, request: search_pb2.ComposeRequest) -> search_pb2.ComposeResponse:
         """Composes the query."""
         collection = self._library.collection(request.collection)
-        resolution = self._resolve(collection, request)
+        resolution = self._resolve(collection, request, None)
         with stage("compose"):
             asked = _composed(collection, request, resolution)
         query = asked.query
@@ -302,7 +327,10 @@ class SearchApi:
         )
 
     def _resolve(
-        self, collection: Collection, request: search_pb2.SearchRequest | search_pb2.ComposeRequest
+        self,
+        collection: Collection,
+        request: search_pb2.SearchRequest | search_pb2.ComposeRequest,
+        terms: Sequence[Term] | None,
     ) -> Resolution:
         resolver = Resolver(
             vocabulary=collection.vocabulary,
@@ -315,7 +343,7 @@ class SearchApi:
             expression=request.query.expression,
         )
         with stage("resolve"):
-            return resolver.resolve(read_query(request.query))
+            return resolver.resolve(read_query(request.query) if terms is None else terms)
 
 
 def _composed(
@@ -348,8 +376,8 @@ def _mask(
         return collection.mask(state, condition, lenient=lenient)
 
 
-def _excluded(request: search_pb2.SearchRequest, query: ComposedQuery) -> set[str]:
-    return set() if request.include_operands else set(query.item_ids)
+def _excluded(request: search_pb2.SearchRequest, query: ComposedQuery) -> Set[str]:
+    return frozenset() if request.include_operands else query.item_ids
 
 
 def _grouped(
@@ -372,18 +400,19 @@ def _grouped(
     return chosen
 
 
-def _changed(answer: _Answer, items: Mapping[str, StoredItem], filtered: bool) -> NDArray[np.bool_]:
-    """Which hits were deleted since the answer's state was published.
+def _unchanged(answer: _Answer, items: Mapping[str, StoredItem], filtered: bool) -> list[int]:
+    """The places of the hits that were not deleted since the answer's state was published.
 
-    Where there is a filter, also which were written: as they are now they may not pass it.
+    Where there is a filter, nor written: as they are now they may not pass it.
     """
-    view, rows = answer.state.rows, answer.ranking.rows
-    found = [items.get(identifier) for identifier in view.ids(rows).tolist()]
     if not filtered:
-        return np.array([item is None for item in found], dtype=bool)
-    stored = [-1 if item is None else item.version for item in found]
-    changed: NDArray[np.bool_] = np.array(stored, dtype=np.int64) != view.versions(rows)
-    return changed
+        return [place for place, identifier in enumerate(answer.ids) if identifier in items]
+    versions = answer.state.rows.versions(answer.ranking.rows).tolist()
+    return [
+        place
+        for place, (identifier, version) in enumerate(zip(answer.ids, versions, strict=True))
+        if identifier in items and items[identifier].version == version
+    ]
 
 
 def _wait_for_newer(collection: Collection, state: State) -> None:
@@ -416,28 +445,33 @@ def _add_hits(
     response: search_pb2.SearchResponse, answer: _Answer, items: Mapping[str, StoredItem]
 ) -> None:
     rows, composed, ranking = answer.state.rows, answer.query.composed, answer.ranking
-    ids = rows.ids(ranking.rows).tolist()
     vectors = rows.take(ranking.rows).astype(np.float64)
-    contributions = (composed.scale * (vectors @ composed.parts.astype(np.float64).T)).tolist()
-    similarities = reported(composed, ranking.similarities).tolist()
-    posteriors = ranking.posteriors.tolist()
-    shares = block_shares(answer.query.blocks, composed, vectors).tolist()
-    versions = rows.versions(ranking.rows).tolist()
-    for number, (identifier, row) in enumerate(zip(ids, ranking.rows.tolist(), strict=True)):
-        item, posterior = items[identifier], posteriors[number]
-        # What was written since the state was published must not contradict its groups.
-        unchanged = item.version == versions[number]
+    contributions = composed.scale * (vectors @ composed.parts.astype(np.float64).T)
+    for identifier, row, version, similarity, posterior, parts, shares in zip(
+        answer.ids,
+        ranking.rows.tolist(),
+        rows.versions(ranking.rows).tolist(),
+        reported(composed, ranking.similarities).tolist(),
+        ranking.posteriors.tolist(),
+        contributions.tolist(),
+        block_shares(answer.query.blocks, composed, vectors).tolist(),
+        strict=True,
+    ):
+        item = items[identifier]
         # Made in its place: a message that is put into another is copied.
-        hit = response.hits.add(
-            id=identifier,
-            similarity=similarities[number],
-            contributions=contributions[number],
-            attributes=item.attributes if unchanged else rows.attributes(row),
-            thumbnail=item.thumbnail,
-        )
-        for similarity, contribution in shares[number]:
-            hit.blocks.add(similarity=similarity, contribution=contribution)
+        hit = response.hits.add(id=identifier, similarity=similarity, contributions=parts)
+        # What was written since the state was published must not contradict its groups.
+        labels = item.attributes if item.version == version else rows.attributes(row)
+        # One by one: a whole map takes several times as long.
+        attributes = hit.attributes
+        for facet, value in labels.items():
+            attributes[facet] = value
+        blocks = hit.blocks
+        for cosine, contribution in shares:
+            blocks.add(similarity=cosine, contribution=contribution)
         if item.metadata:
             hit.metadata.update(item.metadata)
+        if item.thumbnail:
+            hit.thumbnail = item.thumbnail
         if not math.isnan(posterior):
             hit.posterior = posterior

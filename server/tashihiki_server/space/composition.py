@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,9 +22,14 @@ def scaled_weights(terms: Sequence[SpaceTerm]) -> tuple[NDArray[np.float64], flo
 
     The squares of very small weights would vanish in the norm. An ignored facet weighs 0.
     """
-    weights = np.array([0.0 if isinstance(t, IgnoreTerm) else t.weight for t in terms])
-    largest = float(np.abs(weights).max(initial=0.0)) or 1.0
-    return weights / largest, largest
+    weights = [0.0 if isinstance(t, IgnoreTerm) else t.weight for t in terms]
+    largest = max(map(abs, weights), default=0.0) or 1.0
+    return np.array([weight / largest for weight in weights]), largest
+
+
+def length(vector: NDArray[np.float64]) -> float:
+    """Of a vector (d,)."""
+    return math.sqrt(vector @ vector)
 
 
 def prototype_of(prototypes: Prototypes, key: AttributeKey) -> Vectors:
@@ -48,8 +54,8 @@ def checked_norm(vector: NDArray[np.float64], weights: NDArray[np.float64], why:
     Raises:
         InvalidArgumentError: ZERO_QUERY_VECTOR where it is nothing beside the weights.
     """
-    norm = float(np.linalg.norm(vector))
-    if norm > NORM_FLOOR * np.abs(weights).sum():
+    norm = length(vector)
+    if norm > NORM_FLOOR * sum(map(abs, weights.tolist())):
         return norm
     raise InvalidArgumentError(
         f"the terms cancel out: their sum is zero{why}",

@@ -43,14 +43,25 @@ class FacetSpan:
 
 
 @dataclass(frozen=True)
+class FacetPrototypes:
+    """The prototypes of a facet.
+
+    Attributes:
+        rows: of `vectors`, by the values that these are the prototypes of.
+        vectors: (values, d).
+    """
+
+    rows: Mapping[AttributeKey, int]
+    vectors: Vectors
+
+
+@dataclass(frozen=True)
 class Prototypes:
     """The prototypes of a collection at one moment."""
 
     vectors: Mapping[AttributeKey, Vectors] = field(default_factory=dict)
     _spans: dict[str, FacetSpan] = field(default_factory=dict, compare=False, repr=False)
-    _stacks: dict[str, tuple[list[AttributeKey], Vectors]] = field(
-        default_factory=dict, compare=False, repr=False
-    )
+    _facets: dict[str, FacetPrototypes] = field(default_factory=dict, compare=False, repr=False)
     # Queries that ignore the same facet at once shall measure it once.
     _measuring: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
@@ -61,19 +72,22 @@ class Prototypes:
         return Prototypes(
             {key: vector for key, vector in vectors.items() if vector is not None},
             {facet: span for facet, span in list(self._spans.items()) if facet not in touched},
-            {facet: stack for facet, stack in list(self._stacks.items()) if facet not in touched},
+            {facet: found for facet, found in list(self._facets.items()) if facet not in touched},
         )
 
     def knows(self, facet: str) -> bool:
         """Whether any value of the facet has a prototype."""
         return any(key.facet == facet for key in self.vectors)
 
-    def of(self, facet: str) -> tuple[list[AttributeKey], Vectors]:
-        """The values of a facet that have prototypes, and these (values, d)."""
-        if facet not in self._stacks:
+    def of(self, facet: str) -> FacetPrototypes:
+        """Those of the values of a facet."""
+        if facet not in self._facets:
             found = {key: vector for key, vector in self.vectors.items() if key.facet == facet}
-            self._stacks[facet] = list(found), np.array(list(found.values()), dtype=np.float32)
-        return self._stacks[facet]
+            self._facets[facet] = FacetPrototypes(
+                {key: row for row, key in enumerate(found)},
+                np.array(list(found.values()), dtype=np.float32),
+            )
+        return self._facets[facet]
 
     def span(self, facet: str) -> FacetSpan:
         """What tells the facet's values apart, largest differences first."""
@@ -83,7 +97,7 @@ class Prototypes:
             return self._spans[facet]
 
     def _measure(self, facet: str) -> FacetSpan:
-        ours = self.of(facet)[1].astype(np.float64)
+        ours = self.of(facet).vectors.astype(np.float64)
         mean = ours.mean(axis=0)
         return FacetSpan(mean, _leading_directions(ours - mean))
 

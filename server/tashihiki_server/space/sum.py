@@ -153,9 +153,9 @@ class SumSpace:
         rows = vectors.astype(np.float64)
         found = np.zeros(len(rows))
         for key, weight in named_attributes(terms).items():
-            values, prototypes = self.prototypes.of(key.facet)
-            scores = CONCENTRATION * (rows @ prototypes.T)
-            found += log_agreement(scores, values.index(key), weight / largest)
+            facet = self.prototypes.of(key.facet)
+            scores = CONCENTRATION * (rows @ facet.vectors.T)
+            found += log_agreement(scores, facet.rows[key], weight / largest)
         if any(isinstance(t, EmbeddingTerm) and w for t, w in zip(terms, weights, strict=True)):
             found += CONCENTRATION * np.minimum(rows @ composed.vector - 1.0, 0.0)
         return found

@@ -10,6 +10,7 @@ from cachetools import LRUCache
 
 from tashihiki.v1 import search_pb2
 from tashihiki_server.collection.collection import State
+from tashihiki_server.query.pictures import carries_picture
 
 MAX_BYTES = 16 * 2**20
 # Of a request: what is larger holds a picture or many terms, and is hardly asked for twice.
@@ -41,20 +42,23 @@ class Answers:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(
-        self, request: search_pb2.SearchRequest, state: State
+        self, asked: bytes, state: State
     ) -> tuple[search_pb2.SearchResponse, int | None] | None:
-        """What was answered in this state, and the number of the query kept for more pages."""
-        if not _is_repeatable(request):
-            return None
+        """What was answered in this state, and the number of the query kept for more pages.
+
+        Args:
+            asked: see `repeatable`.
+            state: to be answered in.
+        """
         with self._lock:
-            given = self._given.get(request.SerializeToString(deterministic=True))
+            given = self._given.get(asked)
         if given is None or given.state() is not state:
             return None
         return given.response, given.kept
 
     def keep(
         self,
-        request: search_pb2.SearchRequest,
+        asked: bytes,
         state: State,
         response: search_pb2.SearchResponse,
         kept: int | None,
@@ -62,21 +66,22 @@ class Answers:
         """Keeps an answer, in place of the longest unused ones.
 
         Args:
-            request: that was answered.
+            asked: see `repeatable`.
             state: all of the answer is of it.
             response: the answer.
             kept: number of the query that is kept for more pages; None where there are none.
         """
-        if not _is_repeatable(request):
-            return
-        key = request.SerializeToString(deterministic=True)
-        size = _OBJECT_BYTES + len(key) + _MESSAGE_BYTES * response.ByteSize()
+        size = _OBJECT_BYTES + len(asked) + _MESSAGE_BYTES * response.ByteSize()
         if size <= MAX_BYTES:
             with self._lock:
-                self._given[key] = _Given(weakref.ref(state), response, kept, size)
+                self._given[asked] = _Given(weakref.ref(state), response, kept, size)
 
 
-def _is_repeatable(request: search_pb2.SearchRequest) -> bool:
+def repeatable(request: search_pb2.SearchRequest) -> bytes | None:
+    """A request as bytes, the same for equal ones; None where its answer is not kept."""
     # Timings are of one call, thumbnails fill the memory.
     once = request.include_timings or request.include_thumbnails or request.page_token
-    return not once and request.ByteSize() <= MAX_REQUEST_BYTES
+    if once or carries_picture(request.query):
+        return None
+    asked = request.SerializeToString(deterministic=True)
+    return asked if len(asked) <= MAX_REQUEST_BYTES else None

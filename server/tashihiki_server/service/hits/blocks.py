@@ -24,11 +24,12 @@ def block_shares(
     vector = composed.vector.astype(np.float64)
     starts = [block.start for block in blocks]
     products = np.add.reduceat(hits * vector, starts, axis=1)
-    lengths = np.sqrt(np.add.reduceat(hits**2, starts, axis=1))
-    lengths *= np.sqrt(np.add.reduceat(vector**2, starts))
-    shares = np.zeros((*products.shape, 2))
-    np.divide(products, lengths, out=shares[..., 0], where=lengths > 0)
-    np.clip(shares[..., 0], -1.0, 1.0, out=shares[..., 0])
+    squares = np.add.reduceat(hits * hits, starts, axis=1)
+    squares *= np.add.reduceat(vector * vector, starts)
+    shares = np.empty((*products.shape, 2))
+    # Where either is empty the product is 0.
+    cosines = products / np.sqrt(np.maximum(squares, np.finfo(np.float64).tiny))
+    np.minimum(np.maximum(cosines, -1.0), 1.0, out=shares[..., 0])
     np.multiply(products, composed.scale, out=shares[..., 1])
     return shares
 
@@ -38,14 +39,14 @@ def block_messages(
 ) -> list[composition_pb2.ComposedBlock]:
     """The blocks of a query, how much each weighs and what filled it."""
     starts = [block.start for block in blocks]
-    norms = np.sqrt(np.add.reduceat(composed.vector.astype(np.float64) ** 2, starts))
-    filled = np.logical_or.reduceat(composed.parts != 0, starts, axis=1)
-    total = float(norms.sum())
+    norms = np.sqrt(np.add.reduceat(composed.vector.astype(np.float64) ** 2, starts)).tolist()
+    filled = np.logical_or.reduceat(composed.parts != 0, starts, axis=1).T.tolist()
+    total = sum(norms)
     return [
         composition_pb2.ComposedBlock(
             facet=vocabulary.facet_name(block.facet) if block.facet else "",
             weight=norm / total,
-            terms=np.flatnonzero(filled[:, number]).tolist(),
+            terms=[number for number, fills in enumerate(terms) if fills],
         )
-        for number, (block, norm) in enumerate(zip(blocks, norms.tolist(), strict=True))
+        for block, norm, terms in zip(blocks, norms, filled, strict=True)
     ]

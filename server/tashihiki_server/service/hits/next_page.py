@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ def page_from(
     position: Position,
     view: RowsView,
     mask: Mask | None,
-    excluded: set[str],
+    excluded: Set[str],
     min_similarity: float,
     limit: int,
 ) -> Page:

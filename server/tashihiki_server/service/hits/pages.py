@@ -21,6 +21,7 @@ from tashihiki.errors import FailedPreconditionError, InvalidArgumentError
 from tashihiki.v1 import search_pb2
 from tashihiki_server.collection.collection import Collection
 from tashihiki_server.collection.following import Place
+from tashihiki_server.query.pictures import abridge
 from tashihiki_server.service.hits.composed_query import ComposedQuery
 
 MAX_QUERIES = 10_000
@@ -38,12 +39,12 @@ class Head:
     """The first candidates of a query in the order of the first page.
 
     Attributes:
-        ids: (n,).
+        ids: n of them.
         similarities: (n,), cosines to the composed vector.
         posteriors: (n,), NaN where not re-ranked.
     """
 
-    ids: NDArray[np.object_]
+    ids: tuple[str, ...]
     similarities: NDArray[np.float64]
     posteriors: NDArray[np.float64]
 
@@ -74,12 +75,11 @@ class KeptQuery:
 
     @property
     def number(self) -> int:
-        """A hash of what was asked and what was found."""
-        content = hashlib.blake2b(self.digest, digest_size=8)
-        for array in (self.query.composed.vector, self.head.similarities, self.head.posteriors):
-            content.update(array.tobytes())
-        content.update("\0".join(self.head.ids).encode())
-        return int.from_bytes(content.digest(), "big")
+        """A hash, of this process, of what was asked and what was found: 64 bits."""
+        head = self.head
+        arrays = (self.query.composed.vector, head.similarities, head.posteriors)
+        contents = (self.digest, *(array.tobytes() for array in arrays), head.ids)
+        return hash(contents) % 2**64
 
     @cached_property
     def size(self) -> int:
@@ -170,6 +170,7 @@ def request_digest(request: search_pb2.SearchRequest) -> bytes:
     same.CopyFrom(request)
     same.ClearField("limit")
     same.ClearField("page_token")
+    abridge(same.query)
     return hashlib.blake2b(same.SerializeToString(deterministic=True), digest_size=16).digest()
 
 

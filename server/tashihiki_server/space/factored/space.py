@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,8 +20,9 @@ from tashihiki_server.space.base import (
     SpaceTerm,
     Vectors,
 )
-from tashihiki_server.space.composition import checked_norm, prototype_of, scaled_weights
+from tashihiki_server.space.composition import checked_norm, length, prototype_of, scaled_weights
 from tashihiki_server.space.factored.fit import FactoredFit
+from tashihiki_server.space.factored.grouping import Floats
 from tashihiki_server.space.factored.posteriors import DEFAULT_CONCENTRATION
 from tashihiki_server.space.posterior import log_agreement, named_attributes, softmax
 from tashihiki_server.space.prototype import Prototypes, prototype
@@ -58,6 +60,8 @@ class FactoredSpace:
 
     fit: FactoredFit
     prototypes: Prototypes = field(default_factory=Prototypes)
+    # By facet; made when first asked for, and as lasting as the prototypes of this space.
+    _scaled: dict[str, Floats] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def kind(self) -> str:
@@ -104,9 +108,11 @@ class FactoredSpace:
             part = vectors[:, block.start : block.stop]
             lengths = np.linalg.norm(part, axis=1)
             nowhere = ~(lengths > 0)
-            part[nowhere] = 0.0
-            part[nowhere, 0] = 1.0
-            part *= (share / np.where(nowhere, np.float32(1), lengths))[:, None]
+            if nowhere.any():
+                part[nowhere] = 0.0
+                part[nowhere, 0] = 1.0
+                lengths[nowhere] = 1.0
+            part *= (share / lengths)[:, None]
         return vectors
 
     def prototype(self, facet: str, members: Vectors) -> Vectors:
@@ -141,18 +147,19 @@ class FactoredSpace:
         for number, term in enumerate(terms):
             if isinstance(term, EmbeddingTerm):
                 gallery = self.project(term.embedding[None])[0]
-                parts[number] = weights[number] * self._embedding_shares(closed) * gallery
+                parts[number] = self._embedding_shares(closed) * gallery
             elif isinstance(term, AttributeTerm):
-                parts[number] = weights[number] * self._attribute(term.key)
+                parts[number] = self._attribute(term.key)
+        parts *= weights[:, None]
         vector = parts.sum(axis=0)
         norm = checked_norm(vector, weights)
-        lengths = sum(float(np.linalg.norm(vector[b.start : b.stop])) for b in self.blocks)
-        scale = norm * np.sqrt(len(self.blocks)) / lengths
+        lengths = sum(length(vector[block.start : block.stop]) for block in self.blocks)
+        scale = norm * math.sqrt(len(self.blocks)) / lengths
         return Composed(
             (vector / norm).astype(np.float32),
             norm * largest,
             (parts / norm).astype(np.float32),
-            float(scale),
+            scale,
         )
 
     def _embedding_shares(self, closed: set[str]) -> NDArray[np.float64]:
@@ -213,12 +220,13 @@ class FactoredSpace:
         `SIMILARITY_WEIGHT`.
         """
         weights, largest = scaled_weights(terms)
-        hits = np.sqrt(len(self.blocks)) * vectors.astype(np.float64)
-        found = np.zeros(len(hits))
+        found = np.zeros(len(vectors))
         named = named_attributes(terms)
         for key, weight in named.items():
-            values, scores = self._scores(hits, key.facet)
-            found += log_agreement(scores, values.index(key), weight / largest)
+            row = self.prototypes.of(key.facet).rows[key]
+            found += log_agreement(self._scores(vectors, key.facet), row, weight / largest)
+        if not any(isinstance(term, EmbeddingTerm) for term in terms):
+            return found
         shown = np.zeros(self.dimension)
         for term, weight in zip(terms, weights, strict=True):
             if isinstance(term, EmbeddingTerm):
@@ -229,7 +237,7 @@ class FactoredSpace:
         closed |= {term.facet for term in terms if isinstance(term, IgnoreTerm)}
         for block in self.blocks:
             if block.facet and block.facet not in closed:
-                found += self._shared(np.sqrt(len(self.blocks)) * shown, hits, block)
+                found += self._shared(shown, vectors, block)
         similarities = composed.scale * (vectors.astype(np.float64) @ composed.vector)
         found += SIMILARITY_WEIGHT * np.minimum(similarities - 1.0, 0.0)
         return found
@@ -247,36 +255,38 @@ class FactoredSpace:
         )
         return bool(named_attributes(terms)) and not mixed
 
-    def _scores(
-        self, units: NDArray[np.float64], facet: str
-    ) -> tuple[list[AttributeKey], NDArray[np.float64]]:
-        """The facet's values, and κ times the cosines to their prototypes (n, values)."""
-        keys, prototypes = self.prototypes.of(facet)
+    def _scores(self, vectors: NDArray[np.floating], facet: str) -> Floats:
+        """κ times the cosines (n, values) of gallery vectors to the prototypes of a facet."""
         number = self.fit.facets.index(facet)
-        # Prototypes are zero outside their facet's block.
-        block = slice(self.blocks[number].start, self.blocks[number].stop)
-        return keys, self.fit.concentrations[number] * (units[:, block] @ prototypes[:, block].T)
+        block = self.blocks[number]
+        if (scaled := self._scaled.get(facet)) is None:
+            # Prototypes are zero outside their facet's block, and of unit length; the blocks of a
+            # gallery vector are not.
+            ours = self.prototypes.of(facet).vectors[:, block.start : block.stop]
+            scale = self.fit.concentrations[number] * math.sqrt(len(self.blocks))
+            scaled = self._scaled[facet] = scale * np.ascontiguousarray(ours.T, dtype=np.float64)
+        return vectors[:, block.start : block.stop].astype(np.float64) @ scaled
 
-    def _shared(
-        self, shown: NDArray[np.float64], hits: NDArray[np.float64], block: Block
-    ) -> NDArray[np.float64]:
+    def _shared(self, shown: Floats, hits: Vectors, block: Block) -> Floats:
         """What hits (n, dimension) have in common with embeddings in the block of a facet."""
-        ours = np.zeros(self.dimension)
-        ours[block.start : block.stop] = shown[block.start : block.stop]
-        length = float(np.linalg.norm(ours))
-        if length == 0:
+        part = slice(block.start, block.stop)
+        root = math.sqrt(len(self.blocks))
+        size = root * length(shown[part])
+        if size == 0:
             return np.zeros(len(hits))
-        ours /= length
-        apart: NDArray[np.float64] = DEFAULT_CONCENTRATION * np.minimum(hits @ ours - 1.0, 0.0)
-        keys, prototypes = self.prototypes.of(block.facet)
-        if keys:
-            nearest = float((prototypes @ ours).max())
+        # As long in the block as a gallery vector is.
+        ours = shown / size
+        cosines = root**2 * (hits[:, part].astype(np.float64) @ ours[part])
+        apart: Floats = DEFAULT_CONCENTRATION * np.minimum(cosines - 1.0, 0.0)
+        if self.prototypes.of(block.facet).rows:
+            scores = self._scores(ours[None], block.facet)
+            kappa = self.fit.concentrations[self.fit.facets.index(block.facet)]
+            nearest = float(scores.max()) / kappa
             known = float(np.clip((nearest - NEW_VALUE) / (KNOWN_VALUE - NEW_VALUE), 0.0, 1.0))
-            one = softmax(self._scores(ours[None], block.facet)[1])[0]
-            alike = softmax(self._scores(hits, block.facet)[1]) @ one
+            alike = softmax(self._scores(hits, block.facet)) @ softmax(scores)[0]
             tiny = np.finfo(np.float64).tiny
             apart = known * np.log(np.clip(alike, tiny, 1.0)) + (1.0 - known) * apart
-        return min(length, 1.0) * apart
+        return min(size, 1.0) * apart
 
 
 def _pending(facet: str) -> FailedPreconditionError:
