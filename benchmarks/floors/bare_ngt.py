@@ -34,6 +34,8 @@ class BareNgt:
         Raises:
             RuntimeError: where no setting reaches it.
         """
+        # In no order, as items come: ours is that of our cells, in which a graph grows badly.
+        vectors = vectors[np.random.default_rng(0).permutation(len(vectors))]
         build_ngt(vectors, folder, len(os.sched_getaffinity(0)))
         self._vectors = vectors
         self._index = NgtIndex(folder, count=len(vectors), dimension=vectors.shape[1])

@@ -1,7 +1,7 @@
 """A server on the same stack that does nothing: what a call costs at least.
 
-`grpc.aio` and worker threads as in the real one; Search takes any request and answers an empty
-message from a thread.
+`grpc.aio` and worker threads as in the real one; Search takes any request, as large as the real one
+does, and answers an empty message from a thread.
 """
 
 from __future__ import annotations
@@ -39,14 +39,17 @@ def _run(pipe: Connection) -> None:
 
 
 async def _serve(pipe: Connection) -> None:
-    executor = ThreadPoolExecutor(ServerConfig().threads)
+    config = ServerConfig()
+    executor = ThreadPoolExecutor(config.threads)
 
     class Servicer(search_pb2_grpc.SearchServiceServicer):
         async def Search(self, request: object, context: object) -> search_pb2.SearchResponse:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(executor, search_pb2.SearchResponse)
 
-    server = grpc.aio.server()
+    server = grpc.aio.server(
+        options=[("grpc.max_receive_message_length", config.max_message_bytes)]
+    )
     search_pb2_grpc.add_SearchServiceServicer_to_server(Servicer(), server)  # type: ignore[abstract]
     pipe.send(server.add_insecure_port("127.0.0.1:0"))
     await server.start()

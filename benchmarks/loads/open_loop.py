@@ -76,6 +76,7 @@ class Calls:
         codes: OK or the status, (n,).
         hinted: whether the status said when to come again, (n,).
         begin: by the clock, seconds since 1970.
+        processor_seconds: that the clients took from then on.
     """
 
     due: NDArray[np.float64]
@@ -84,6 +85,7 @@ class Calls:
     codes: NDArray[np.str_]
     hinted: NDArray[np.bool_]
     begin: float
+    processor_seconds: float
 
     @property
     def answered(self) -> NDArray[np.bool_]:
@@ -95,6 +97,24 @@ class Calls:
         """Seconds within which such a share of the answers came."""
         answered = self.seconds[self.answered]
         return float(np.quantile(answered, share)) if len(answered) else float("nan")
+
+    @property
+    def p99_to_p50(self) -> float:
+        """How much longer the slowest answers took than the median one."""
+        return self.quantile(0.99) / self.quantile(0.5)
+
+    def p99_to_p50_by_minute(self) -> NDArray[np.float64]:
+        """The same for the calls that were due in each minute, (m,).
+
+        A rest of less than half a minute goes with the last one. The ratio of a minute without an
+        answer is infinite.
+        """
+        minutes = (self.due // 60).astype(int)
+        last = max(0, round(float(self.due[-1]) / 60) - 1)
+        within = [np.minimum(minutes, last) == minute for minute in range(last + 1)]
+        answered = [self.seconds[part & self.answered] for part in within]
+        shares = [np.quantile(part, (0.5, 0.99)) if len(part) else (1, np.inf) for part in answered]
+        return np.array([p99 / p50 for p50, p99 in shares])
 
 
 def open_loop(target: Target, schedule: Schedule, seed: int = 0) -> Calls:
@@ -132,6 +152,7 @@ def _together(parts: Sequence[Calls]) -> Calls:
         codes=joined("codes"),
         hinted=joined("hinted"),
         begin=parts[0].begin,
+        processor_seconds=sum(part.processor_seconds for part in parts),
     )
 
 
@@ -150,6 +171,7 @@ async def _send(target: Target, schedule: Schedule, number: int, seed: int, pipe
     begin: float = pipe.recv()
     # The clock that all processes share is read once; a correction of it must not reach latencies.
     start = time.perf_counter() + begin - time.time()
+    taken = time.process_time()
     seconds, late = np.zeros(len(due)), np.zeros(len(due))
     codes: list[str] = [""] * len(due)
     hinted = np.zeros(len(due), dtype=bool)
@@ -172,6 +194,7 @@ async def _send(target: Target, schedule: Schedule, number: int, seed: int, pipe
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
+    taken = time.process_time() - taken
     for connection in connections:
         await connection.close()
-    return Calls(due, seconds, late, np.array(codes), hinted, begin)
+    return Calls(due, seconds, late, np.array(codes), hinted, begin, taken)

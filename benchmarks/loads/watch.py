@@ -24,6 +24,8 @@ class Watch(ABC):
         """Looks once."""
 
     def __enter__(self: _Watch) -> _Watch:
+        # At once: what comes before a thread's first look would be lost.
+        self.look()
         self._thread.start()
         return self
 
@@ -37,6 +39,5 @@ class Watch(ABC):
         self._thread.join()
 
     def _watch(self) -> None:
-        self.look()
         while not self._over.wait(self._every):
             self.look()

@@ -1,4 +1,8 @@
-"""Image queries beside what one must cost at least: decoding, one encoder pass, one look-up."""
+"""Image queries beside what one must cost at least: decoding, one encoder pass, one look-up.
+
+And beside the same photos sent to a server that does nothing: what transport and clients take of
+the cores that they share with the parts.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,12 +25,14 @@ from benchmarks.contents.photos import ASKED, PHOTOS_HELP, Photos, photos
 from benchmarks.contents.requests import LIMIT, image_requests
 from benchmarks.floors.bare_ngt import BareNgt
 from benchmarks.floors.built_index import best
+from benchmarks.floors.empty_service import empty_service
 from benchmarks.loads.alone import block_medians
 from benchmarks.loads.closed_loop import CALLERS, Rate, closed_loop
+from benchmarks.loads.stages import Stages
 from benchmarks.loads.targets import GrpcTarget
 from benchmarks.results import Table
 from server_process import ServerProcess, running
-from tashihiki.v1 import search_pb2
+from tashihiki.v1 import search_pb2, search_pb2_grpc
 from tashihiki_server.encoder.base import Encoder
 from tashihiki_server.encoder.streams import cores
 from tashihiki_server.encoder.tuning import open_tuned
@@ -37,6 +44,7 @@ _LIMITS = ImageLimits()
 _DECODE, _ENCODE = "decode and resize", "encoder pass"
 _GRAPH, _EXACT = "look-up by NGT", "look-up by comparing all"
 _LIKE, _UNLIKE = "photo like the items'", "picture unlike every item"
+_EMPTY = "empty call with the photo"
 
 
 def main(arguments: Sequence[str] = ()) -> list[Table]:
@@ -52,14 +60,17 @@ def main(arguments: Sequence[str] = ()) -> list[Table]:
         photos=pictures.shown,
     ) as place:
         inside = look_inside(place, requests[_LIKE])
-        with running(place.data, place.bundle) as server:
+        with running(place.data, place.bundle) as server, empty_service() as empty:
             (bundle,) = (place.data / "encoders").glob("[!.]*")
             encoder = open_tuned(bundle)
-            found = _alone(plan, server, requests, encoder, asked[_LIKE], inside)
-            bare, served = _many(plan, server, requests, encoder, asked[_LIKE])
+            stages = {name: Stages(server.search.Search, some) for name, some in requests.items()}
+            found = _alone(plan, server, empty, requests, encoder, asked[_LIKE], inside, stages)
+            bare, rates = _many(plan, server, empty, requests, encoder, asked[_LIKE])
     return [
         _alone_table(plan, found, pictures, inside),
-        _many_table(bare, served),
+        stages[_LIKE].table("stages_like", _LIKE),
+        stages[_UNLIKE].table("stages_unlike", _UNLIKE),
+        _many_table(bare, rates),
     ]
 
 
@@ -77,22 +88,27 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 def _alone(
     plan: argparse.Namespace,
     server: ServerProcess,
+    empty: str,
     requests: Mapping[str, Sequence[search_pb2.SearchRequest]],
     encoder: Encoder,
     files: Sequence[bytes],
     inside: Inside,
+    stages: Mapping[str, Stages],
 ) -> dict[str, float]:
-    """Median seconds of the parts and of the round trips."""
+    """Median seconds of the parts and of the round trips; the stages are asked between."""
     like, unlike = requests[_LIKE], requests[_UNLIKE]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, grpc.insecure_channel(empty) as channel:
         graph = BareNgt(inside.vectors, Path(folder) / "ngt", inside.composed, LIMIT)
+        nothing = search_pb2_grpc.SearchServiceStub(channel)
         parts: dict[str, Callable[[int], object]] = {
             _DECODE: lambda n: _decoded(encoder, files[n % ASKED]),
             _ENCODE: _pass(encoder, files),
             _GRAPH: lambda n: graph.search(inside.composed[n % ASKED]),
             _EXACT: lambda n: best(inside.vectors @ inside.composed[n % ASKED], LIMIT),
+            _EMPTY: lambda n: nothing.Search(like[n % ASKED]),
             _LIKE: lambda n: server.search.Search(like[n % ASKED]),
             _UNLIKE: lambda n: server.search.Search(unlike[n % ASKED]),
+            **{f"stages, {name}": timed.ask for name, timed in stages.items()},
         }
         found = block_medians(parts, plan.calls)
         graph.close()
@@ -106,15 +122,22 @@ def _alone_table(
     floor = sum(found[part] for part in parts)
     # What no row is near cannot be found by a graph.
     compared = found[_DECODE] + found[_ENCODE] + found[_EXACT]
+    like, unlike, empty = found[_LIKE], found[_UNLIKE], found[_EMPTY]
     rows = [[f"bare {name}", _ms(found[name]), ""] for name in parts]
     rows += [
         ["sum of these", _ms(floor), ""],
-        [f"{_LIKE}, round trip", _ms(found[_LIKE]), f"{found[_LIKE] / floor:.2f} × the sum"],
+        [f"{_EMPTY}, round trip", _ms(empty), ""],
+        [
+            f"{_LIKE}, round trip",
+            _ms(like),
+            f"{like / floor:.2f} × the sum; {like / (floor + empty):.2f} × with the empty call",
+        ],
         ["the sum with all compared", _ms(compared), ""],
         [
             f"{_UNLIKE}, round trip",
-            _ms(found[_UNLIKE]),
-            f"{found[_UNLIKE] / compared:.2f} × that sum",
+            _ms(unlike),
+            f"{unlike / compared:.2f} × that sum;"
+            f" {unlike / (compared + empty):.2f} × with the empty call",
         ],
     ]
     size = sum(map(len, pictures.files)) // len(pictures.files) // 1000
@@ -128,17 +151,17 @@ def _alone_table(
 def _many(
     plan: argparse.Namespace,
     server: ServerProcess,
+    empty: str,
     requests: Mapping[str, Sequence[search_pb2.SearchRequest]],
     encoder: Encoder,
     files: Sequence[bytes],
 ) -> tuple[float, dict[str, Rate]]:
-    """Images a second of the bare parts, and of the server, in turns."""
+    """Images a second of the bare parts, and of the servers, in turns."""
     address = f"127.0.0.1:{server.port}"
-    targets = {
-        name: GrpcTarget(address, [request.SerializeToString() for request in some])
-        for name, some in requests.items()
-    }
-    bare, served = [], {name: Rate() for name in targets}
+    sent = {name: [one.SerializeToString() for one in some] for name, some in requests.items()}
+    targets = {name: GrpcTarget(address, some) for name, some in sent.items()}
+    targets[_EMPTY] = GrpcTarget(empty, sent[_LIKE])
+    bare, rates = [], {name: Rate() for name in targets}
     with ThreadPoolExecutor(cores() + 1) as pool:
         for _ in range(plan.rounds):
             begin, done = time.perf_counter(), 0
@@ -146,15 +169,28 @@ def _many(
                 done += len(list(pool.map(lambda file: _embedded(encoder, file), files)))
             bare.append(done / (time.perf_counter() - begin))
             for name, target in targets.items():
-                served[name].add(closed_loop(target, CALLERS, plan.seconds))
-    return statistics.median(bare), served
+                rates[name].add(closed_loop(target, CALLERS, plan.seconds))
+    return statistics.median(bare), rates
 
 
-def _many_table(bare: float, served: Mapping[str, Rate]) -> Table:
-    rows = [["decoder and encoder on all cores", f"{bare:.0f}", ""]]
-    for name, rate in served.items():
-        rows.append([name, f"{rate.per_second:.0f}", f"{rate.per_second / bare:.2f}"])
-    failed = sum(sum(rate.failures.values()) for rate in served.values())
+def _many_table(bare: float, rates: Mapping[str, Rate]) -> Table:
+    empty = rates[_EMPTY].per_second
+    # An image takes of the cores what it takes for each, since all share them.
+    both = 1 / (1 / bare + 1 / empty)
+    rows = [
+        ["decoder and encoder on all cores", f"{bare:.0f}", ""],
+        [_EMPTY, f"{empty:.0f}", ""],
+        [
+            "decoder, encoder and transport, one after the other on the same cores",
+            f"{both:.0f}",
+            f"{both / bare:.2f}",
+        ],
+    ]
+    for name in (_LIKE, _UNLIKE):
+        rate = rates[name].per_second
+        ratio = f"{rate / bare:.2f}; {rate / both:.2f} with the transport"
+        rows.append([name, f"{rate:.0f}", ratio])
+    failed = sum(sum(rate.failures.values()) for rate in rates.values())
     title = f"{CALLERS} callers, images a second; {failed} failed"
     return Table("many", title, ["work", "images/s", "ratio"], rows)
 

@@ -19,6 +19,7 @@ from benchmarks.floors.bare_ngt import BareNgt
 from benchmarks.floors.empty_service import empty_service
 from benchmarks.loads.alone import block_medians
 from benchmarks.loads.closed_loop import CALLERS, in_turns
+from benchmarks.loads.stages import Stages
 from benchmarks.loads.targets import GrpcTarget
 from benchmarks.results import Table
 from server_process import ServerProcess, running
@@ -98,7 +99,7 @@ def _alone(
     inside: Inside,
     graph: BareNgt,
 ) -> list[Table]:
-    stages = _Stages(server, requests)
+    stages = Stages(server.search.Search, requests)
     every, some = unrepeated(requests), requests[:REPEATED]
     with grpc.insecure_channel(empty) as channel:
         nothing = search_pb2_grpc.SearchServiceStub(channel)
@@ -138,7 +139,7 @@ def _alone(
     )
     return [
         Table("alone", title, ["one caller", "p50, ms", "ratio"], rows),
-        stages.table,
+        stages.table("stages", "text query"),
     ]
 
 
@@ -187,39 +188,6 @@ class _LookUps:
         rested, self._rested = statistics.median(self._rested), []
         about = f"recall {self._graph.recall:.3f}; {self._graph.setting}"
         return _LookUp(f"bare NGT look-up of {count} ({about})", found[_LOOK_UP], rested)
-
-
-class _Stages:
-    """Where the server says that the time went."""
-
-    def __init__(self, server: ServerProcess, requests: Sequence[search_pb2.SearchRequest]) -> None:
-        self._server = server
-        self._requests = []
-        for request in requests:
-            timed = search_pb2.SearchRequest(include_timings=True)
-            timed.MergeFrom(request)
-            self._requests.append(timed)
-        self._totals: list[float] = []
-        self._stages: dict[str, list[float]] = {}
-        self._routes: set[str] = set()
-
-    def ask(self, number: int) -> None:
-        response = self._server.search.Search(self._requests[number % len(self._requests)])
-        self._totals.append(response.timings.total_seconds)
-        for stage in response.timings.stages:
-            self._stages.setdefault(stage.name, []).append(stage.seconds)
-        self._routes.add(search_pb2.SearchRoute.Name(response.route).rpartition("_")[2].lower())
-
-    @property
-    def total(self) -> float:
-        return statistics.median(self._totals)
-
-    @property
-    def table(self) -> Table:
-        medians = {name: statistics.median(taken) for name, taken in self._stages.items()}
-        rows = [[name, _ms(taken), f"{taken / self.total:.0%}"] for name, taken in medians.items()]
-        title = f"Stages in the server (found by {', '.join(sorted(self._routes))}), medians"
-        return Table("stages", title, ["stage", "p50, ms", "of the total"], rows)
 
 
 def _ms(seconds: float) -> str:

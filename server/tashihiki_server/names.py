@@ -20,7 +20,7 @@ def fold(name: str) -> str:
 
     HAPPY, happy and ＨＡＰＰＹ fold alike (NFKC, case folding, single spaces).
     """
-    # Whatever somebody sends is not to be kept.
+    # A long one is not worth being kept.
     return _fold_again(name) if len(name) <= _SHOWN_LENGTH else _fold(name)
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.document import DOCUMENT, TEMPLATE, generated, left_out, results
-from benchmarks.loads.open_loop import Schedule
 from benchmarks.results import Table, load, measured, save
 
 
@@ -47,18 +44,3 @@ def test_sections_without_results_are_left_out(tmp_path: Path) -> None:
     ]
     assert lines[-1].startswith("- `python -m benchmarks speed --photos FOLDER`, ")
     assert left_out(template, found) == ["Another table", "Another benchmark"]
-
-
-def test_arrivals_of_all_clients_make_the_rate_that_is_asked_for() -> None:
-    even = Schedule(rate=100, seconds=10, poisson=False, clients=4)
-    times = np.sort(np.concatenate([even.arrivals(client) for client in range(4)]))
-    assert np.allclose(np.diff(times), 0.01)
-    assert 990 <= len(times) <= 1000
-
-    random = Schedule(rate=100, seconds=100, clients=2)
-    parts = [random.arrivals(client) for client in range(2)]
-    assert not set(parts[0]) & set(parts[1])
-    gaps = np.diff(np.sort(np.concatenate(parts)))
-    # Of a Poisson process the gaps' deviation is their mean.
-    assert abs(gaps.mean() * 100 - 1) < 0.05
-    assert abs(gaps.std() / gaps.mean() - 1) < 0.05

@@ -92,8 +92,8 @@ def test_few_rows(tmp_path: Path, count: int) -> None:
     assert found.calibration.rows == count
 
 
-def test_rows_that_are_all_the_same(tmp_path: Path) -> None:
-    gallery = factored(1500)
+@pytest.mark.parametrize("gallery", [factored(1500), raw(1500, dimension=520)])
+def test_rows_that_are_all_the_same(gallery: Generated, tmp_path: Path) -> None:
     same = replace(gallery, rows=np.repeat(gallery.rows[:1], 1500, axis=0))
     found = build(tmp_path / "built", same, routes=[Route.EXACT, Route.CELLS])
     if found.index is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,19 @@ def test_what_is_unlike_all_rows_is_found_all_the_same(case: tuple[Built, Rows])
         pytest.skip("a graph cannot tell such a query from others")
     strange = unit(np.random.default_rng(8).normal(size=(60, built.rows.shape[1])))
     assert recall(built, strange.astype(np.float32), 10)[0] >= TARGET - SLACK
+
+
+def test_a_rare_look_that_no_axis_holds_is_not_lost(tmp_path: Path) -> None:
+    gallery = raw(6000, dimension=600)
+    random = np.random.default_rng(9)
+    # Fewer in a sample than it takes to have an axis, in a direction of their own.
+    own = np.abs(random.normal(size=600)) * (random.random(600) < 0.05)
+    rare = np.arange(0, 6000, 150)
+    rows = gallery.rows.copy()
+    rows[rare] = 0.5 * rows[rare] + unit(own + 0.02 * np.abs(random.normal(size=(40, 600))))
+    odd = replace(gallery, rows=unit(rows))
+    built = build(tmp_path / "built", odd, routes=[Route.CELLS])
+    assert recall(built, odd.rows[rare], 10)[0] >= TARGET - SLACK
 
 
 def test_one_facet_alone_has_cells_of_its_own(case: tuple[Built, Rows]) -> None:

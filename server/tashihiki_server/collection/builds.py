@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 MIN_INDEXED = 256
 # Comparing the newer rows may take so many times a look-up (docs/performance.md).
 NEWER_SHARE = 1.0
+# And they are so many to the frozen ones, all of which a build writes once more.
+NEWER_LEAST = 0.005
 # So many dead rows to the frozen ones: they cost memory and are compared or found in vain.
 DEAD_SHARE = 0.2
 # A build is followed by so many times its duration without one, however much is written.
@@ -110,7 +112,8 @@ class IndexBuilds:
             return True
         covered = gallery.index.count
         newer = rows.count - covered
-        return newer > max(MIN_INDEXED, NEWER_SHARE * _worth(gallery.index.calibration)) or (
+        worth = NEWER_SHARE * _worth(gallery.index.calibration)
+        return newer > max(MIN_INDEXED, worth, NEWER_LEAST * covered) or (
             dead > max(MIN_INDEXED, DEAD_SHARE * covered)
         )
 

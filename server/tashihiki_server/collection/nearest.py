@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tashihiki_server.collection.rows import RowNumbers, RowsView
-from tashihiki_server.index.base import LookUp, Route, VectorIndex
+from tashihiki_server.index.base import LookUp, OutOfPatienceError, Route, VectorIndex
 from tashihiki_server.query.filter import Mask
 from tashihiki_server.space.base import Vectors
 
@@ -34,10 +34,6 @@ class Patience:
     seconds: float
     row_seconds: float
     rows: int
-
-
-class OutOfPatienceError(Exception):
-    """A look-up takes longer than it may: it is hard, or many rows are equal."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,8 @@ def nearest(
     route = Route.EXACT
     candidates = None
     if look_up is not None:
-        candidates = _by_index(view, look_up, covered, vector, limit, allowed)
+        most = None if patience is None else patience.rows
+        candidates = _by_index(view, look_up, covered, vector, limit, allowed, most)
     if index is not None and candidates is not None:
         route = index.route
     else:
@@ -106,9 +103,15 @@ def _by_comparison(view: RowsView, vector: Vectors, limit: int, allowed: Mask) -
 
 
 def _by_index(
-    view: RowsView, look_up: LookUp, covered: int, vector: Vectors, limit: int, allowed: Mask
+    view: RowsView,
+    look_up: LookUp,
+    covered: int,
+    vector: Vectors,
+    limit: int,
+    allowed: Mask,
+    most: int | None,
 ) -> RowNumbers | None:
-    found = look_up.candidates(limit, allowed[:covered])
+    found = look_up.candidates(limit, allowed[:covered], most)
     if found is None:
         return None
     newer = np.flatnonzero(allowed[covered:])

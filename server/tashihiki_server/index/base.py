@@ -19,6 +19,10 @@ TIE = 1e-6
 GATHERED = 2.5
 
 
+class OutOfPatienceError(Exception):
+    """A look-up takes longer than it may: it is hard, or many rows are equal."""
+
+
 class Route(Enum):
     """How rows are looked up."""
 
@@ -37,7 +41,9 @@ class LookUp(Protocol):
         """About how long `candidates` takes where all rows are allowed."""
         ...
 
-    def candidates(self, count: int, allowed: Mask | None) -> RowNumbers | None:
+    def candidates(
+        self, count: int, allowed: Mask | None, most: int | None = None
+    ) -> RowNumbers | None:
         """Rows among which the `count` nearest allowed ones are, or most of them.
 
         How many of them, the calibration says. There are at least `count` rows where so many are
@@ -46,12 +52,15 @@ class LookUp(Protocol):
         Args:
             count: how many are wanted.
             allowed: (rows,), which may be answers; None for all.
+            most: rows that may be candidates; None for any number.
 
         Returns:
             None where comparing all allowed rows takes no longer.
 
         Raises:
             ValueError: for a mask of another shape.
+            OutOfPatienceError: given `most`, where there are more, or where it takes much longer
+                than `seconds` says.
         """
         ...
 

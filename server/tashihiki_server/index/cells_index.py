@@ -13,12 +13,13 @@ from tashihiki_server.index.base import (
     GATHERED,
     TIE,
     Mask,
+    OutOfPatienceError,
     Route,
     RowNumbers,
     checked_mask,
     checked_query,
 )
-from tashihiki_server.index.calibration import Efforts
+from tashihiki_server.index.calibration import COUNTS, Efforts
 from tashihiki_server.index.cells import Cells
 from tashihiki_server.space.base import Vectors
 
@@ -132,7 +133,9 @@ class CellsLookUp:
         each = max(GATHERED * width * row_seconds, _PLACE_SECONDS)
         return float(min(each * budget + refined, row_seconds * rows))
 
-    def candidates(self, count: int, allowed: Mask | None) -> RowNumbers | None:
+    def candidates(
+        self, count: int, allowed: Mask | None, most: int | None = None
+    ) -> RowNumbers | None:
         """See `LookUp.candidates`.
 
         Cells are looked through from the nearest on, until as many allowed rows as the setting
@@ -146,23 +149,33 @@ class CellsLookUp:
         if not possible or count < 1:
             return np.empty(0, dtype=np.int64)
         share = possible / rows
+        budget = self._cells.budget(self._similarities, count)
         if self._cells.allowed_budget(self._similarities, count, share) > _MOST * possible:
             places = None
         elif allowed is None:
-            places = self._places(self._cells.budget(self._similarities, count))
+            places = self._places(budget)
         else:
             places = self._allowed_places(count, allowed, share)
+            if places is None and most is not None:
+                raise OutOfPatienceError
         if places is None:
-            if self._cells.principal is None:
+            # So many were never measured: there is no margin that does.
+            unreached = budget > rows * max(1.0, count / COUNTS[-1])
+            if self._cells.principal is None or unreached:
                 return None
             places = self._every(allowed)
-        return self._best(places, count, possible / GATHERED)
+        near = self._near(places, count)
+        if most is not None and len(near) > most:
+            raise OutOfPatienceError
+        if self._cells.principal is None:
+            return near
+        # Of so many candidates each takes longer than in a comparison of all.
+        return None if GATHERED * len(near) > possible else self._refined(near, count)
 
     def compare(self, count: int) -> RowNumbers:
         """Candidates where every row is allowed, however many must be compared."""
-        found = self._best(self._places(self._cells.budget(self._similarities, count)), count)
-        assert found is not None
-        return found
+        places = self._places(self._cells.budget(self._similarities, count))
+        return self._refined(self._near(places, count), count)
 
     def _places(self, rows: float) -> RowNumbers:
         return self._cells.places(self._cells.nearest(self._similarities, rows))
@@ -193,8 +206,8 @@ class CellsLookUp:
                 return inside
             wanted *= 1.05 * budget / len(inside)
 
-    def _best(self, places: RowNumbers, count: int, most: float = math.inf) -> RowNumbers | None:
-        """The `count` best rows at some places; None beyond `most` candidates on axes."""
+    def _near(self, places: RowNumbers, count: int) -> RowNumbers:
+        """The rows at some places that may be the `count` best, by what is compared there."""
         cells, arranged = self._cells, self._arranged
         # Gathered and compared at once: the interpreter, which every product of a cell would let
         # go of, may be long in coming back on a busy server.
@@ -203,11 +216,12 @@ class CellsLookUp:
         scores = arranged @ self._seen
         if cells.principal is None:
             return cells.rows_at(places[_best(scores, count)])
-        near = cells.principal.near(scores, self._seen, count)
-        if len(near) > most:
-            return None
-        rows = cells.rows_at(places[near])
-        return rows[_best(self._index.vectors[rows] @ self._query, count)]
+        return cells.rows_at(places[cells.principal.near(places, scores, self._seen, count)])
+
+    def _refined(self, near: RowNumbers, count: int) -> RowNumbers:
+        if self._cells.principal is None:
+            return near
+        return near[_best(self._index.vectors[near] @ self._query, count)]
 
 
 def division_of(query: Vectors, divisions: Sequence[Cells]) -> int:

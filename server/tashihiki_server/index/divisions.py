@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 CELLS_PER_ROOT = 8
 # Rows for which centroids do, to those that they were fitted to.
 _LEAST, _MOST = 0.6, 1.6
+# A row that is shorter on the axes has no direction there.
+_SHORTEST = 1e-6
 # Share of the rows that must be compared, to that just after the fit. Another sample of
 # compositions alone makes it differ by a tenth or two.
 _WORN = 1.4
@@ -87,7 +89,9 @@ class Divider:
             return self._divide(vectors, 0)
         axes = fit_axes(vectors, self.random) if self.axes is None else self.axes
         rows = on_axes(vectors, axes)
-        cells, order = self._divide(rows, 0)
+        # Around centroids of unit length, to which long rows would seem nearer.
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        cells, order = self._divide(rows / np.maximum(lengths, _SHORTEST), 0)
         columns = (0, vectors.shape[1])
         return replace(cells, columns=columns, principal=Principal(axes, rows[order])), order
 

@@ -10,6 +10,7 @@ from tashihiki_server.index.base import (
     GATHERED,
     TIE,
     Mask,
+    OutOfPatienceError,
     Route,
     RowNumbers,
     checked_mask,
@@ -93,7 +94,9 @@ class GraphLookUp:
         index = self._index
         return min(index.size_seconds(look_up_size(count)), index.row_seconds * len(index))
 
-    def candidates(self, count: int, allowed: Mask | None) -> RowNumbers | None:
+    def candidates(
+        self, count: int, allowed: Mask | None, most: int | None = None
+    ) -> RowNumbers | None:
         """See `LookUp.candidates`.
 
         A first search asks for as many rows as should hold enough allowed ones, each further
@@ -109,10 +112,12 @@ class GraphLookUp:
         if allowed is not None:
             exact = min(GATHERED * exact, index.row_seconds * len(index))
         size = look_up_size(wanted * len(index) / possible)
-        spent = 0.0
+        first, spent = index.size_seconds(size), 0.0
         while True:
             spent += index.size_seconds(size)
             if spent >= exact or size >= len(index):
+                if most is not None and spent > first:
+                    raise OutOfPatienceError
                 return None
             found = index.search(query, size)
             if allowed is not None:

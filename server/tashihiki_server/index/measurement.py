@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ _SHOWN = (0.8, 0.9, 0.95, 0.995)
 # Efforts of a division, and sampled queries for each of them.
 _EFFORTS = 4
 _LEAST_ALIKE = 50
+# Rows for queries farther off than the sampled ones, to those for the farthest of these.
+_FARTHER = 2
 # More rows than there are.
 _UNKNOWN = 2**40
 
@@ -98,21 +100,23 @@ def measure_cells(
     """
     needed = rows_needed(trial, divisions)
     groups = _groups(trial.queries, divisions)
-    first, asked = divisions[0], groups[0]
-    if first.principal is not None:
-        principal, passed = first.principal.measured(trial, asked, target)
-        divisions = [replace(first, principal=principal), *divisions[1:]]
-        needed[asked] = np.where(passed, needed[asked], _UNKNOWN)
     kinds = [
         _by_nearness(cells, trial.queries, group)
         for cells, group in zip(divisions, groups, strict=True)
     ]
-    whole = CellsIndex(trial.vectors, divisions)
+    first = divisions[0]
+    if first.principal is not None:
+        parts = [part.queries for part in kinds[0]]
+        principal, passed = first.principal.measured(trial, parts, target)
+        divisions = [replace(first, principal=principal), *divisions[1:]]
+        asked = np.concatenate(parts)
+        needed[asked] = np.where(passed, needed[asked], _UNKNOWN)
+    whole, most = CellsIndex(trial.vectors, divisions), len(trial.vectors)
     cell_rows = len(trial.vectors) / len(divisions[0].centroids)
     reaching: list[Cells] = []
     points = []
     for recall in sorted({*_SHOWN, target}):
-        index = whole.with_efforts([_efforts(needed, kind, recall) for kind in kinds])
+        index = whole.with_efforts([_efforts(needed, kind, recall, most) for kind in kinds])
         tried = index.divisions
         for count in COUNTS:
 
@@ -120,11 +124,11 @@ def measure_cells(
                 return index.look_up(query).compare(count)
 
             hits = [
-                needed[alike, :count] <= effort.rows[count]
+                # What no margin lets through is not found, however many are compared.
+                needed[part.queries, :count] <= min(effort.rows[count], _UNKNOWN - 1)
                 for cells, kind in zip(tried, kinds, strict=True)
-                for effort, (_, alike) in zip(cells.efforts, kind, strict=True)
+                for effort, part in zip(cells.efforts, kind, strict=False)
             ]
-            most = len(trial.vectors)
             compared = np.mean([min(e.rows[count], most) for e in tried[0].efforts])
             points.append(
                 Point(
@@ -147,30 +151,51 @@ def _groups(queries: Vectors, divisions: Sequence[Cells]) -> list[NDArray[np.int
     return [np.flatnonzero(numbers == number) for number in range(len(divisions))]
 
 
-def _efforts(
-    needed: NDArray[np.int64], kind: Sequence[tuple[float, NDArray[np.intp]]], recall: float
-) -> Efforts:
-    """For each part of a division's queries, never less than for those that lie nearer."""
+@dataclass(frozen=True)
+class _Part:
+    """Sampled queries of a division that lie about as near to its cells.
+
+    Attributes:
+        queries: their numbers.
+        least: of their similarities to the nearest centroid.
+        spread: the greatest of these less the least.
+    """
+
+    queries: NDArray[np.intp]
+    least: float
+    spread: float
+
+
+def _efforts(needed: NDArray[np.int64], kind: Sequence[_Part], recall: float, rows: int) -> Efforts:
+    """For each part of a division's queries, never less than for those that lie nearer.
+
+    And one for those a little farther off than any that was sampled, as far again as the last part
+    is wide: as one in so many queries is, which should not take many times as long as the others.
+    """
     efforts = []
     most = dict.fromkeys(COUNTS, 1)
-    for least, alike in kind:
-        most = {c: max(most[c], least_rows(needed[alike, :c], recall)) for c in COUNTS}
-        efforts.append(Effort(least, most))
+    for part in kind:
+        most = {c: max(most[c], least_rows(needed[part.queries, :c], recall)) for c in COUNTS}
+        efforts.append(Effort(part.least, most))
+    beyond = {c: max(least, min(_FARTHER * least, rows)) for c, least in most.items()}
+    efforts.append(Effort(kind[-1].least - kind[-1].spread, beyond))
     return tuple(efforts)
 
 
-def _by_nearness(
-    cells: Cells, queries: Vectors, group: NDArray[np.intp]
-) -> list[tuple[float, NDArray[np.intp]]]:
-    """A division's queries in parts of the same size, nearest to their cells first.
-
-    Each with the least similarity to the nearest centroid in it.
-    """
+def _by_nearness(cells: Cells, queries: Vectors, group: NDArray[np.intp]) -> list[_Part]:
+    """A division's queries in parts of the same size, nearest to their cells first."""
     nearest = np.array([cells.similarities(queries[number]).max() for number in group])
     parts = np.array_split(
         np.argsort(-nearest, kind="stable"), min(max(len(group) // _LEAST_ALIKE, 1), _EFFORTS)
     )
-    return [(float(nearest[part].min(initial=1.0)), group[part]) for part in parts]
+    return [_part(group[part], nearest[part]) for part in parts]
+
+
+def _part(queries: NDArray[np.intp], nearest: NDArray[np.floating]) -> _Part:
+    if not len(queries):
+        return _Part(queries, 1.0, 0.0)
+    least = float(nearest.min())
+    return _Part(queries, least, float(nearest.max()) - least)
 
 
 # Graph

@@ -2,20 +2,23 @@
 
 A search in two steps (Seidl and Kriegel 1998): few coordinates leave a small number of candidates,
 all coordinates put these in order. What the axes leave out of a query and of a row makes a score on
-the axes uncertain, by no more than the product of the two lengths and as a rule by far less. So
-rows are candidates down to a margin below the last one wanted, in proportion to what is left out of
-the query: one that the axes hardly hold has more candidates rather than worse ones.
+the axes uncertain, by no more than the product of the two lengths and as a rule by far less. So a
+row is a candidate down to a margin below the last one wanted that is in proportion to this product:
+a query that the axes hardly hold has more candidates rather than worse ones, and rows of a rare
+look that no axis holds are not lost.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tashihiki_server.index.base import TIE, RowNumbers
 from tashihiki_server.index.calibration import COUNTS
 from tashihiki_server.index.trial import Trial, least_reaching
 from tashihiki_server.space.base import Vectors
@@ -40,7 +43,8 @@ class Principal:
         axes: (d, r), orthonormal.
         rows: (n, r), the rows' coordinates on them.
         margins: by how much a candidate's score on the axes may be below that of the last one
-            wanted, to the length of what the axes leave out of the query; by count.
+            wanted, to the product of the lengths of what the axes leave out of it and of the
+            query; by count.
     """
 
     axes: Vectors
@@ -52,11 +56,21 @@ class Principal:
         found: Vectors = query @ self.axes
         return found
 
-    def near(self, scores: Vectors, seen: Vectors, count: int) -> NDArray[np.intp]:
-        """Places of the candidates.
+    @cached_property
+    def left_out(self) -> Vectors:
+        """The length of what the axes leave out of each row, which is of unit length, (n,)."""
+        squares = 1.0 - np.einsum("ij,ij->i", self.rows, self.rows)
+        lengths: Vectors = np.sqrt(np.maximum(squares, np.float32(_ROUNDING)))
+        return lengths
+
+    def near(
+        self, rows: RowNumbers, scores: Vectors, seen: Vectors, count: int
+    ) -> NDArray[np.intp]:
+        """Which of some rows are candidates, by their places among these.
 
         Args:
-            scores: of some rows on the axes, (m,).
+            rows: by number, (m,).
+            scores: theirs on the axes, (m,).
             seen: the query, of unit length before, on the axes.
             count: how many rows are wanted.
         """
@@ -65,22 +79,27 @@ class Principal:
         if len(scores) <= wanted:
             return np.arange(len(scores))
         last = np.partition(scores, len(scores) - wanted)[len(scores) - wanted]
-        margin = self.margins[COUNTS[0] if wanted < COUNTS[1] else COUNTS[1]]
-        return np.flatnonzero(scores >= last - margin * _left_out(seen))
+        low, high = (self.margins[step] for step in COUNTS)
+        margin = low if wanted == COUNTS[0] else high if wanted >= COUNTS[1] else max(low, high)
+        slack = np.float32(margin * _left_out(seen)) * self.left_out[rows]
+        return np.flatnonzero(scores + slack >= last - TIE)
 
     def measured(
-        self, trial: Trial, asked: NDArray[np.intp], target: float
+        self, trial: Trial, parts: Sequence[NDArray[np.intp]], target: float
     ) -> tuple[Principal, NDArray[np.bool_]]:
         """The same with margins, and which of some queries' neighbours these let through.
 
         Args:
             trial: queries, and their neighbours among the rows.
-            asked: the numbers of those that are compared on the axes, (m,).
+            parts: the numbers of those that are compared on the axes, easy and hard ones apart, as
+                each part is to reach the target.
             target: recall that is wanted in all.
 
         Returns:
-            The second is (m, largest of `COUNTS`). Without a query margins let everything through.
+            The second is (queries, largest of `COUNTS`), for one part after the other. Without a
+            query margins let everything through.
         """
+        asked = np.concatenate(parts)
         # Below the score of the last one of each count, to what is left out of the query.
         below = {c: np.full((len(asked), c), -np.inf) for c in COUNTS}
         for number, query in enumerate(trial.queries[asked]):
@@ -92,12 +111,17 @@ class Principal:
                 if len(scores) <= count:
                     continue
                 last = np.partition(scores, len(scores) - count)[len(scores) - count]
-                some = neighbours[:count]
-                needed[number, some >= 0] = (last - scores[some[some >= 0]]) / beside
+                there = neighbours[:count] >= 0
+                some = neighbours[:count][there]
+                needed[number, there] = (last - scores[some]) / (beside * self.left_out[some])
         recall = 1.0 - _PART * (1.0 - target)
         margins = dict.fromkeys(COUNTS, math.inf)
         if len(asked):
-            margins = {c: max(least_reaching(needed, recall), 0.0) for c, needed in below.items()}
+            ends = np.cumsum([len(part) for part in parts])[:-1]
+            margins = {
+                c: max(0.0, *(least_reaching(part, recall) for part in np.split(needed, ends)))
+                for c, needed in below.items()
+            }
         low, high = COUNTS
         passed = below[high] <= margins[high]
         passed[:, :low] &= below[low] <= margins[low]

@@ -14,10 +14,10 @@ import numpy as np
 from tashihiki.v1 import composition_pb2, search_pb2
 from tashihiki_server.catalogue.base import StoredItem
 from tashihiki_server.collection.collection import Collection, State
-from tashihiki_server.collection.nearest import OutOfPatienceError, Patience
+from tashihiki_server.collection.nearest import Patience
 from tashihiki_server.deadline import check_deadline
 from tashihiki_server.encoder.embedder import Embedder
-from tashihiki_server.index.base import Route
+from tashihiki_server.index.base import OutOfPatienceError, Route
 from tashihiki_server.library import Library
 from tashihiki_server.query.ast import Term
 from tashihiki_server.query.expression import parse_expression

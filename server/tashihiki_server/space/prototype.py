@@ -53,6 +53,17 @@ class FacetPrototypes:
 
     rows: Mapping[AttributeKey, int]
     vectors: Vectors
+    _blocks: dict[tuple[int, int], NDArray[np.float64]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def block(self, start: int, stop: int) -> NDArray[np.float64]:
+        """Their coordinates in a block, (stop - start, values), as products take them."""
+        found = self._blocks.get((start, stop))
+        if found is None:
+            found = np.ascontiguousarray(self.vectors[:, start:stop].T, dtype=np.float64)
+            self._blocks[start, stop] = found
+        return found
 
 
 @dataclass(frozen=True)

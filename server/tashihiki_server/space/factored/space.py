@@ -60,8 +60,6 @@ class FactoredSpace:
 
     fit: FactoredFit
     prototypes: Prototypes = field(default_factory=Prototypes)
-    # By facet; made when first asked for, and as lasting as the prototypes of this space.
-    _scaled: dict[str, Floats] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def kind(self) -> str:
@@ -259,13 +257,12 @@ class FactoredSpace:
         """κ times the cosines (n, values) of gallery vectors to the prototypes of a facet."""
         number = self.fit.facets.index(facet)
         block = self.blocks[number]
-        if (scaled := self._scaled.get(facet)) is None:
-            # Prototypes are zero outside their facet's block, and of unit length; the blocks of a
-            # gallery vector are not.
-            ours = self.prototypes.of(facet).vectors[:, block.start : block.stop]
-            scale = self.fit.concentrations[number] * math.sqrt(len(self.blocks))
-            scaled = self._scaled[facet] = scale * np.ascontiguousarray(ours.T, dtype=np.float64)
-        return vectors[:, block.start : block.stop].astype(np.float64) @ scaled
+        # Prototypes are zero outside their facet's block, and of unit length; the blocks of a
+        # gallery vector are not.
+        scale = self.fit.concentrations[number] * math.sqrt(len(self.blocks))
+        ours = self.prototypes.of(facet).block(block.start, block.stop)
+        scores: Floats = (scale * vectors[:, block.start : block.stop].astype(np.float64)) @ ours
+        return scores
 
     def _shared(self, shown: Floats, hits: Vectors, block: Block) -> Floats:
         """What hits (n, dimension) have in common with embeddings in the block of a facet."""
