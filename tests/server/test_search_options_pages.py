@@ -416,7 +416,7 @@ def test_a_token_is_of_its_picture_only(
 ) -> None:
     def page(picture: bytes, token: str = "") -> search_pb2.SearchResponse:
         form: Form = [composition_pb2.Term(image=picture)] if place == "term" else place
-        bound = {
+        bound: dict[str, dict[str, Any]] = {
             "this image": {"this_image": picture},
             "image(photo)": {"images": {"photo": picture}},
         }

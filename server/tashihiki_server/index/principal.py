@@ -51,6 +51,10 @@ class Principal:
     rows: Vectors
     margins: Mapping[int, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Now, rather than while the first search waits for it.
+        _ = self.left_out
+
     def seen(self, query: Vectors) -> Vectors:
         """A query (d,) on the axes, (r,)."""
         found: Vectors = query @ self.axes
@@ -100,7 +104,7 @@ class Principal:
             query margins let everything through.
         """
         asked = np.concatenate(parts)
-        # Below the score of the last one of each count, to what is left out of the query.
+        # Below the score of the last one of each count, to what is left out of both.
         below = {c: np.full((len(asked), c), -np.inf) for c in COUNTS}
         for number, query in enumerate(trial.queries[asked]):
             seen = self.seen(query)
