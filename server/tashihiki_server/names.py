@@ -13,6 +13,8 @@ from tashihiki.errors import NotFoundError
 # Of a name in an error, in characters, and of the collections that it lists.
 _SHOWN_LENGTH = 256
 _SHOWN_NAMES = 10
+# Of a name whose folded form is kept: a query folds the few that it has over and over.
+_KEPT_LENGTH = 256
 
 
 def fold(name: str) -> str:
@@ -20,16 +22,14 @@ def fold(name: str) -> str:
 
     HAPPY, happy and ＨＡＰＰＹ fold alike (NFKC, case folding, single spaces).
     """
-    # A long one is not worth being kept.
-    return _fold_again(name) if len(name) <= _SHOWN_LENGTH else _fold(name)
+    return _cached_fold(name) if len(name) <= _KEPT_LENGTH else _fold(name)
 
 
 def _fold(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-# A query folds the few names that it has over and over.
-_fold_again = lru_cache(maxsize=4096)(_fold)
+_cached_fold = lru_cache(maxsize=4096)(_fold)
 
 
 def spelt(name: str) -> str:
